@@ -1,0 +1,237 @@
+//! What is wrong with a template, and where: every fallible step of the road from text to plan reports all of its
+//! diagnostics rather than the first.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The template still works.
+    Warning,
+    /// Nothing is built.
+    Error,
+}
+
+/// A stretch of one source file, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// Path as the user reached it (`templates/build.pkr.hcl`), or a pseudo file such as
+    /// `<value for var.x from arguments>`.
+    pub file: Arc<str>,
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// A span of `file` from byte `range.start` to `range.end`.
+    pub fn new(file: impl Into<Arc<str>>, range: std::ops::Range<usize>) -> Self {
+        Span { file: file.into(), start: range.start, end: range.end }
+    }
+
+    /// The smallest span that covers both; `self` where the files differ.
+    #[must_use]
+    pub fn join(&self, other: &Span) -> Span {
+        if self.file != other.file {
+            return self.clone();
+        }
+        Span { file: self.file.clone(), start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
+/// One complaint: what, where, why, and what to do about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// One line in the field's usual words, without a period at its end.
+    pub summary: String,
+    /// The reason, in whole sentences. May be empty.
+    pub detail: String,
+    /// What is marked in the source.
+    pub span: Option<Span>,
+    /// The cure, printed on a line of its own after `hint: `.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error without a place yet.
+    pub fn error(summary: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Error, summary: summary.into(), detail: String::new(), span: None, hint: None }
+    }
+
+    /// A warning without a place yet.
+    pub fn warning(summary: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(summary) }
+    }
+
+    /// With the reason.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// With the place.
+    #[must_use]
+    pub fn at(mut self, span: impl Into<Option<Span>>) -> Self {
+        self.span = span.into();
+        self
+    }
+
+    /// With the cure.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.summary)?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+/// Every complaint of a step, in the order in which they were met.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// None so far.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// All of another step's.
+    pub fn extend(&mut self, other: Diagnostics) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether one of them is an error.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// Whether there is none at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// In the order in which they were met.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.0.iter()
+    }
+
+    /// `Err(self)` when one is an error, else the value and the warnings.
+    pub fn or_ok<T>(self, value: T) -> Result<(T, Diagnostics), Diagnostics> {
+        if self.has_errors() { Err(self) } else { Ok((value, self)) }
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(d: Diagnostic) -> Self {
+        Diagnostics(vec![d])
+    }
+}
+
+impl FromIterator<Diagnostic> for Diagnostics {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(iter: I) -> Self {
+        Diagnostics(iter.into_iter().collect())
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+/// The text of every file that was read, by the name that spans carry.
+#[derive(Clone, Debug, Default)]
+pub struct SourceMap {
+    files: std::collections::BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// A place as people count: from 1, columns in grapheme clusters (as HCL counts them).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in grapheme clusters.
+    pub column: usize,
+}
+
+impl SourceMap {
+    /// Keeps `text` under `name` and hands back the shared name for spans.
+    pub fn add(&mut self, name: &str, text: &str) -> Arc<str> {
+        let name: Arc<str> = Arc::from(name);
+        self.files.insert(name.clone(), Arc::from(text));
+        name
+    }
+
+    /// The text of a file, if it was read.
+    pub fn text(&self, file: &str) -> Option<&Arc<str>> {
+        self.files.get(file)
+    }
+
+    /// The text that a span covers.
+    pub fn slice(&self, span: &Span) -> Option<&str> {
+        self.files.get(&span.file)?.get(span.start..span.end)
+    }
+
+    /// Line and column of a byte offset.
+    pub fn position(&self, file: &str, offset: usize) -> Option<Position> {
+        let text = self.files.get(file)?;
+        let mut offset = offset.min(text.len());
+        while !text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let before = &text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        let column = unicode_segmentation::UnicodeSegmentation::graphemes(&before[line_start..], true).count() + 1;
+        Some(Position { line: before.matches('\n').count() + 1, column })
+    }
+
+    /// Reads a file and keeps it.
+    ///
+    /// # Errors
+    /// What the operating system said; a file that is not UTF-8 is `InvalidData`.
+    pub fn read(&mut self, path: &Path) -> std::io::Result<(Arc<str>, Arc<str>)> {
+        let text = std::fs::read_to_string(path)?;
+        let name = self.add(&path.to_string_lossy(), &text);
+        Ok((name.clone(), self.files[&name].clone()))
+    }
+
+    /// The files, by name.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.files.keys().map(|k| PathBuf::from(k.as_ref()))
+    }
+}
