@@ -1,1 +1,147 @@
-//! image-action-derive
+//! `#[derive(Config)]`: one declaration of a component's options serves its decoder, its reference page, its JSON schema
+//! and `explain`.
+//!
+//! ```ignore
+//! /// Builds an AMI.                          // the description of the block
+//! #[derive(Config)]
+//! struct Ebs {
+//!     #[config(flatten)]
+//!     access: Access,                        // another struct's options, at the same level
+//!     /// The name of the AMI.               // the description of the option
+//!     #[config(required)]
+//!     ami_name: String,
+//!     #[config(default = "5m")]
+//!     ssh_timeout: Duration,
+//!     #[config(block)]
+//!     launch_block_device_mappings: Vec<BlockDevice>,
+//! }
+//! ```
+//!
+//! Field attributes: `flatten`, `block`, `required`, `default = "text"`, `name = "other"` (a name that Rust reserves),
+//! `deprecated = "what to use"`, `sensitive`, `late` (a Go template that the component renders itself, with data),
+//! `unsupported` (validates, but a build that sets it stops with an error).
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenStream as Tokens;
+use quote::quote;
+use syn::{Attribute, Data, DeriveInput, Expr, ExprLit, Fields, Lit, LitStr, Meta, parse_macro_input};
+
+/// See the page of this crate.
+#[proc_macro_derive(Config, attributes(config))]
+pub fn derive_config(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand(&input).unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+/// What the attributes of one field say.
+#[derive(Default)]
+struct Options {
+    flatten: bool,
+    block: bool,
+    required: bool,
+    sensitive: bool,
+    late: bool,
+    unsupported: bool,
+    default: Option<LitStr>,
+    name: Option<LitStr>,
+    deprecated: Option<LitStr>,
+}
+
+impl Options {
+    fn read(attributes: &[Attribute]) -> syn::Result<Options> {
+        let mut options = Options::default();
+        for attribute in attributes.iter().filter(|a| a.path().is_ident("config")) {
+            attribute.parse_nested_meta(|meta| {
+                let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+                match name.as_str() {
+                    "flatten" => options.flatten = true,
+                    "block" => options.block = true,
+                    "required" => options.required = true,
+                    "sensitive" => options.sensitive = true,
+                    "late" => options.late = true,
+                    "unsupported" => options.unsupported = true,
+                    "default" => options.default = Some(meta.value()?.parse()?),
+                    "name" => options.name = Some(meta.value()?.parse()?),
+                    "deprecated" => options.deprecated = Some(meta.value()?.parse()?),
+                    _ => return Err(meta.error("unknown option of #[config(…)]")),
+                }
+                Ok(())
+            })?;
+        }
+        Ok(options)
+    }
+}
+
+/// The text of the doc comment: lines joined as written, outer blanks cut.
+fn doc(attributes: &[Attribute]) -> String {
+    let mut lines = Vec::new();
+    for attribute in attributes.iter().filter(|a| a.path().is_ident("doc")) {
+        if let Meta::NameValue(pair) = &attribute.meta
+            && let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = &pair.value
+        {
+            lines.push(text.value().trim().to_owned());
+        }
+    }
+    lines.join("\n").trim().to_owned()
+}
+
+fn option_of(text: Option<&LitStr>) -> Tokens {
+    text.map_or_else(|| quote!(None), |t| quote!(Some(#t)))
+}
+
+fn expand(input: &DeriveInput) -> syn::Result<Tokens> {
+    let Data::Struct(data) = &input.data else {
+        return Err(syn::Error::new_spanned(input, "Config is for structs with named fields"));
+    };
+    let Fields::Named(fields) = &data.fields else {
+        return Err(syn::Error::new_spanned(input, "Config is for structs with named fields"));
+    };
+    let name = &input.ident;
+    let about = doc(&input.attrs);
+    let mut schema = Vec::new();
+    let mut decode = Vec::new();
+    for field in &fields.named {
+        let options = Options::read(&field.attrs)?;
+        let Some(ident) = field.ident.as_ref() else { continue };
+        let ty = &field.ty;
+        if options.flatten {
+            schema.push(quote!(fields.extend(<#ty as ::image_action_engine::config::Config>::schema().fields);));
+            decode.push(quote!(#ident: <#ty as ::image_action_engine::config::Config>::decode(body)));
+            continue;
+        }
+        let text = options.name.as_ref().map_or_else(|| ident.to_string(), LitStr::value);
+        let help = doc(&field.attrs);
+        let (required, sensitive, late, unsupported) =
+            (options.required, options.sensitive, options.late, options.unsupported);
+        let default = option_of(options.default.as_ref());
+        let deprecated = option_of(options.deprecated.as_ref());
+        let shape = if options.block {
+            quote!(<#ty as ::image_action_engine::config::BlockField>::shape())
+        } else {
+            quote!(<#ty as ::image_action_engine::config::AttributeField>::shape())
+        };
+        schema.push(quote! {
+            fields.push(::image_action_engine::config::Field {
+                name: #text, doc: #help, shape: #shape, required: #required, default: #default,
+                deprecated: #deprecated, sensitive: #sensitive, late: #late, unsupported: #unsupported,
+            });
+        });
+        decode.push(if options.block {
+            quote!(#ident: <#ty as ::image_action_engine::config::BlockField>::decode(body.blocks_named(#text)))
+        } else {
+            quote!(#ident: <#ty as ::image_action_engine::config::AttributeField>::decode(body.value(#text), #default))
+        });
+    }
+    Ok(quote! {
+        impl ::image_action_engine::config::Config for #name {
+            fn schema() -> ::image_action_engine::config::Schema {
+                let mut fields = Vec::new();
+                #(#schema)*
+                ::image_action_engine::config::Schema { doc: #about, fields }
+            }
+            fn decode(body: &::image_action_engine::config::Block) -> Self {
+                Self { #(#decode,)* }
+            }
+        }
+    })
+}

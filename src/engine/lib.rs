@@ -1,1 +1,32 @@
-//! image-action-engine
+//! The life of a build: what a component is ([`component`]), how its options are declared ([`config`]), what is told while it
+//! runs ([`event`]), what was created and must go again ([`ledger`]), how it waits ([`wait`]), and the run of all builds
+//! ([`run`]).
+//!
+//! This room knows no single cloud, no GitHub and no terminal.
+
+// The derive macro names this crate by its full path; inside the crate that path must lead here too.
+extern crate self as image_action_engine;
+
+pub mod component;
+pub mod config;
+pub mod duration;
+pub mod env;
+pub mod error;
+pub mod event;
+pub mod ledger;
+pub mod run;
+pub mod secret;
+pub mod wait;
+
+pub use component::{
+    Artifact, BuildContext, Builder, Communicator, Connection, DataSource, ExitStatus, Facts, Output, PostOutcome,
+    PostProcessor, Provisioner, Stream,
+};
+pub use config::{Block, Config};
+pub use env::Env;
+pub use error::{Error, ErrorKind, Result};
+pub use event::{Event, Events};
+pub use image_action_derive::Config;
+pub use ledger::{Ledger, Resource};
+pub use secret::Secret;
+pub use tokio_util::sync::CancellationToken;

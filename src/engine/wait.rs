@@ -1,0 +1,169 @@
+//! One retry policy and one poll policy for every cloud.
+
+use crate::error::{Error, ErrorKind, Result};
+use std::future::Future;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Pauses between polls: short at first, because most waits are short. The last one repeats.
+pub const POLL_PAUSES: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(5)];
+
+/// How long "not found" is believed to be a delay of the cloud's after our own create.
+pub const NOT_FOUND_GRACE: Duration = Duration::from_secs(60);
+
+/// Attempts of a call that is throttled, answers 5xx, or loses its connection.
+pub const RETRY_ATTEMPTS: u32 = 6;
+
+/// First pause of a retry; it doubles up to [`RETRY_LONGEST`].
+pub const RETRY_FIRST: Duration = Duration::from_millis(500);
+
+/// Longest pause of a retry.
+pub const RETRY_LONGEST: Duration = Duration::from_secs(10);
+
+/// Pauses for `duration`.
+///
+/// # Errors
+/// [`Error::cancelled`] as soon as the token is.
+pub async fn pause(duration: Duration, cancel: &CancellationToken) -> Result<()> {
+    tokio::select! {
+        () = cancel.cancelled() => Err(Error::cancelled()),
+        () = tokio::time::sleep(duration) => Ok(()),
+    }
+}
+
+/// How one wait goes about it.
+#[derive(Clone, Debug)]
+pub struct Poll {
+    /// What is waited for: "the instance to be running".
+    pub what: String,
+    /// When to give up, from the beginning of the wait.
+    pub deadline: Duration,
+    /// The longest pause (a template's `delay_seconds`); [`POLL_PAUSES`] up to it.
+    pub longest_pause: Duration,
+}
+
+impl Poll {
+    /// A wait for `what`, up to `deadline`.
+    pub fn new(what: impl Into<String>, deadline: Duration) -> Poll {
+        Poll { what: what.into(), deadline, longest_pause: POLL_PAUSES[POLL_PAUSES.len() - 1] }
+    }
+    /// With another longest pause.
+    #[must_use]
+    pub fn longest_pause(mut self, pause: Duration) -> Poll {
+        self.longest_pause = pause;
+        self
+    }
+    /// Asks until the answer is `Some`.
+    ///
+    /// The local cloud is asked faster: `IMAGE_ACTION_POLL_SCALE`, read by `main` into [`set_poll_scale`].
+    ///
+    /// # Errors
+    /// The question's own error, [`ErrorKind::TimedOut`] at the deadline, [`Error::cancelled`].
+    pub async fn until<T, F, Fut>(&self, cancel: &CancellationToken, mut ask: F) -> Result<T>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<Option<T>>>,
+    {
+        let end = Instant::now() + self.deadline;
+        for round in 0.. {
+            let answer = tokio::select! {
+                () = cancel.cancelled() => return Err(Error::cancelled()),
+                answer = tokio::time::timeout_at(end, ask()) => answer,
+            };
+            match answer {
+                Ok(Ok(Some(value))) => return Ok(value),
+                Ok(Ok(None)) => {}
+                Ok(Err(e)) => return Err(e),
+                Err(_) => break,
+            }
+            let regular = POLL_PAUSES[usize::min(round, POLL_PAUSES.len() - 1)].max(if round < POLL_PAUSES.len() {
+                Duration::ZERO
+            } else {
+                self.longest_pause
+            });
+            let next = scaled(regular.min(self.longest_pause));
+            if Instant::now() + next > end {
+                break;
+            }
+            pause(next, cancel).await?;
+        }
+        Err(Error::new(
+            ErrorKind::TimedOut,
+            format!("gave up waiting for {} after {}", self.what, crate::duration::show(self.deadline)),
+        ))
+    }
+}
+
+static POLL_SCALE_PERMILLE: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1000);
+
+/// Sets the scale of all poll pauses, in thousandths; the local cloud, whose states last fractions of a second, sets 50.
+pub fn set_poll_scale(permille: u32) {
+    POLL_SCALE_PERMILLE.store(permille.clamp(1, 1000), std::sync::atomic::Ordering::Relaxed);
+}
+
+/// A pause under the scale that is set.
+pub fn scaled(pause: Duration) -> Duration {
+    pause * POLL_SCALE_PERMILLE.load(std::sync::atomic::Ordering::Relaxed) / 1000
+}
+
+/// Repeats a call while `again` says its error is worth it: throttling, 5xx, a lost connection.
+///
+/// # Errors
+/// The last attempt's error, or [`Error::cancelled`].
+pub async fn retry<T, F, Fut>(cancel: &CancellationToken, again: impl Fn(&Error) -> bool, mut call: F) -> Result<T>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T>>,
+{
+    let mut next = RETRY_FIRST;
+    for _ in 1..RETRY_ATTEMPTS {
+        let answer = tokio::select! {
+            () = cancel.cancelled() => return Err(Error::cancelled()),
+            answer = call() => answer,
+        };
+        match answer {
+            Err(e) if again(&e) => pause(scaled(next), cancel).await?,
+            other => return other,
+        }
+        next = (next * 2).min(RETRY_LONGEST);
+    }
+    call().await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn a_wait_ends_at_its_deadline_and_names_itself() {
+        let poll = Poll::new("the instance to be running", Duration::from_millis(20));
+        let begin = Instant::now();
+        let e = poll.until(&CancellationToken::new(), async || Ok(None::<()>)).await.unwrap_err();
+        assert_eq!(e.kind, ErrorKind::TimedOut);
+        assert!(e.summary.contains("the instance to be running"), "{e}");
+        assert!(begin.elapsed() < Duration::from_secs(1), "a pause that would pass the deadline is not taken");
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_wait_ends_at_once() {
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let poll = Poll::new("x", Duration::from_secs(60));
+        assert!(poll.until(&cancel, async || Ok(None::<()>)).await.unwrap_err().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_retry_stops_at_the_first_error_that_is_final() {
+        let calls = AtomicU32::new(0);
+        let call = async || {
+            let n = calls.fetch_add(1, Ordering::Relaxed);
+            Err::<(), _>(if n < 2 { Error::failed("throttled") } else { Error::failed("refused") })
+        };
+        let e = retry(&CancellationToken::new(), |e| e.summary == "throttled", call).await.unwrap_err();
+        assert_eq!((e.summary.as_str(), calls.load(Ordering::Relaxed)), ("refused", 3));
+    }
+}
