@@ -282,7 +282,7 @@ mod tests {
         let image = ledger.intent("a", resource("image")).unwrap();
         image.created("ami-1").unwrap();
         image.kept().unwrap();
-        let _maybe = ledger.intent("a", resource("three")).unwrap();
+        drop(ledger.intent("a", resource("three")).unwrap());
         assert!(Ledger::open(&dir, "run").is_err(), "a run that goes on is not swept");
         assert!(!ledger.close());
         let path = ledger.path().to_owned();
