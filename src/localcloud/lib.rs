@@ -1,1 +1,3 @@
 //! image-action-localcloud
+
+pub mod guest;
