@@ -328,7 +328,9 @@ mod tests {
         assert_eq!(schema.field("timeout").unwrap().default, Some("5m"));
         assert!(schema.field("type").unwrap().sensitive);
         assert!(matches!(schema.field("disks").unwrap().shape, Shape::Block { many: true, .. }));
-        assert!(matches!(&schema.field("tags").unwrap().shape, Shape::Attribute { ty, .. } if *ty == Type::map(Type::String)));
+        assert!(
+            matches!(&schema.field("tags").unwrap().shape, Shape::Attribute { ty, .. } if *ty == Type::map(Type::String))
+        );
     }
 
     #[test]

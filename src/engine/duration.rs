@@ -25,9 +25,9 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let mut nanos = 0.0;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let number: f64 = rest[..digits]
-            .parse()
-            .map_err(|_| format!("\"{text}\" is not a duration; write a number with a unit, such as \"90s\" or \"5m\""))?;
+        let number: f64 = rest[..digits].parse().map_err(|_| {
+            format!("\"{text}\" is not a duration; write a number with a unit, such as \"90s\" or \"5m\"")
+        })?;
         rest = &rest[digits..];
         let length = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
         let unit = &rest[..length];
@@ -35,7 +35,9 @@ pub fn parse(text: &str) -> Result<Duration, String> {
             return Err(format!("the duration \"{text}\" has no unit; write \"{text}s\" for seconds"));
         }
         let Some((_, scale)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(format!("the duration \"{text}\" has the unknown unit \"{unit}\"; units are ns, us, ms, s, m, h"));
+            return Err(format!(
+                "the duration \"{text}\" has the unknown unit \"{unit}\"; units are ns, us, ms, s, m, h"
+            ));
         };
         nanos += number * scale;
         rest = &rest[length..];

@@ -112,7 +112,8 @@ impl Ledger {
     pub fn open(dir: &Path, run_id: &str) -> Result<Ledger> {
         let path = dir.join(format!("{run_id}.jsonl"));
         std::fs::create_dir_all(dir).map_err(|e| failed(&path, &e))?;
-        let file = OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(|e| failed(&path, &e))?;
+        let file =
+            OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(|e| failed(&path, &e))?;
         if file.try_lock().is_err() {
             return Err(Error::failed(format!("the run {run_id} is still going on"))
                 .hint("wait for it to end, or stop it; it cleans up after itself"));
@@ -171,10 +172,14 @@ impl Ledger {
         self.0.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
     fn write(&self, line: Line) -> Result<()> {
-        let mut text = serde_json::to_string(&line).map_err(|e| Error::failed(format!("cannot write the ledger: {e}")))?;
+        let mut text =
+            serde_json::to_string(&line).map_err(|e| Error::failed(format!("cannot write the ledger: {e}")))?;
         text.push('\n');
         let mut book = self.lock();
-        book.file.write_all(text.as_bytes()).and_then(|()| book.file.sync_data()).map_err(|e| failed(&self.0.path, &e))?;
+        book.file
+            .write_all(text.as_bytes())
+            .and_then(|()| book.file.sync_data())
+            .map_err(|e| failed(&self.0.path, &e))?;
         apply(&mut book.items, line);
         Ok(())
     }
@@ -221,7 +226,10 @@ fn apply(items: &mut BTreeMap<String, Item>, line: Line) {
         }
         (None, Some(resource)) => {
             let build = line.build.unwrap_or_default();
-            items.insert(line.key.clone(), Item { key: line.key, resource, build, id: line.id, state: line.state, order });
+            items.insert(
+                line.key.clone(),
+                Item { key: line.key, resource, build, id: line.id, state: line.state, order },
+            );
         }
         // A state of something that no line introduces: the file was cut at its head; nothing can be done about it.
         (None, None) => {}
@@ -233,7 +241,8 @@ fn apply(items: &mut BTreeMap<String, Item>, line: Line) {
 /// # Errors
 /// Where the file cannot be read.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Item>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::failed(format!("cannot read the ledger {}: {e}", path.display())))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::failed(format!("cannot read the ledger {}: {e}", path.display())))?;
     let mut items = BTreeMap::new();
     for line in text.lines() {
         if let Ok(line) = serde_json::from_str::<Line>(line) {
@@ -282,6 +291,7 @@ mod tests {
         let image = ledger.intent("a", resource("image")).unwrap();
         image.created("ami-1").unwrap();
         image.kept().unwrap();
+        drop(image);
         drop(ledger.intent("a", resource("three")).unwrap());
         assert!(Ledger::open(&dir, "run").is_err(), "a run that goes on is not swept");
         assert!(!ledger.close());

@@ -1,6 +1,8 @@
 //! The run of all builds: side by side, each with its provisioners and post-processors.
 
-use crate::component::{Artifact, BuildContext, Builder, Communicator, Facts, PostProcessor, ProvisionSteps, Provisioner};
+use crate::component::{
+    Artifact, BuildContext, Builder, Communicator, Facts, PostProcessor, ProvisionSteps, Provisioner,
+};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
@@ -355,7 +357,12 @@ impl ProvisionerStep {
             }
             if attempt < self.max_retries {
                 attempt += 1;
-                cx.error(format!("Provisioner {} failed, attempt {} of {} follows: {e}", self.label(), attempt + 1, self.max_retries + 1));
+                cx.error(format!(
+                    "Provisioner {} failed, attempt {} of {} follows: {e}",
+                    self.label(),
+                    attempt + 1,
+                    self.max_retries + 1
+                ));
                 continue;
             }
             if self.continue_on_error {
