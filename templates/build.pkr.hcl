@@ -67,6 +67,7 @@ build {
 
     ansible_env_vars = [
       "ANSIBLE_PIPELINING=True",
+      "ANSIBLE_PYTHON_INTERPRETER=auto_silent",
       "IMAGE_VAULT_PASSWORD=${var.ansible_vault_password}",
     ]
   }

@@ -28,8 +28,8 @@ say "Removing identity and keys"
 rm -f /etc/ssh/ssh_host_*
 # Empty, neither missing nor a blank line: that is what systemd takes for "to be made".
 truncate -s 0 /etc/machine-id
+# A copy of it; systemd puts a link in its place.
 rm -f /var/lib/dbus/machine-id
-ln -s /etc/machine-id /var/lib/dbus/machine-id 2>/dev/null || true
 rm -f /var/lib/systemd/random-seed
 # The key of this build, which would open every machine made from the image.
 rm -f /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys
