@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use crate::render::{RenderOptions, printable, render};
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -29,7 +31,11 @@ pub struct Span {
 impl Span {
     /// A span of `file` from byte `range.start` to `range.end`.
     pub fn new(file: impl Into<Arc<str>>, range: std::ops::Range<usize>) -> Self {
-        Span { file: file.into(), start: range.start, end: range.end }
+        Span {
+            file: file.into(),
+            start: range.start,
+            end: range.end,
+        }
     }
 
     /// The smallest span that covers both; `self` where the files differ.
@@ -38,7 +44,11 @@ impl Span {
         if self.file != other.file {
             return self.clone();
         }
-        Span { file: self.file.clone(), start: self.start.min(other.start), end: self.end.max(other.end) }
+        Span {
+            file: self.file.clone(),
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
     }
 }
 
@@ -60,12 +70,21 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error without a place yet.
     pub fn error(summary: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Error, summary: summary.into(), detail: String::new(), span: None, hint: None }
+        Diagnostic {
+            severity: Severity::Error,
+            summary: summary.into(),
+            detail: String::new(),
+            span: None,
+            hint: None,
+        }
     }
 
     /// A warning without a place yet.
     pub fn warning(summary: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(summary) }
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error(summary)
+        }
     }
 
     /// With the reason.
@@ -142,7 +161,11 @@ impl Diagnostics {
 
     /// `Err(self)` when one is an error, else the value and the warnings.
     pub fn or_ok<T>(self, value: T) -> Result<(T, Diagnostics), Diagnostics> {
-        if self.has_errors() { Err(self) } else { Ok((value, self)) }
+        if self.has_errors() {
+            Err(self)
+        } else {
+            Ok((value, self))
+        }
     }
 }
 
@@ -174,6 +197,59 @@ impl<'a> IntoIterator for &'a Diagnostics {
     }
 }
 
+/// Of `candidates`, the one that `name` was probably meant to be: at most two edits away, the nearest first.
+///
+/// ```
+/// assert_eq!(image_action_lang::diag::suggest("regoin", ["region", "source"]), Some("region"));
+/// ```
+pub fn suggest<'a, I>(name: &str, candidates: I) -> Option<&'a str>
+where
+    I: IntoIterator<Item = &'a str>,
+{
+    candidates
+        .into_iter()
+        .map(|c| (strsim::damerau_levenshtein(name, c), c))
+        // A word of three letters is not "meant to be" another one that shares a single letter with it.
+        .filter(|(distance, c)| {
+            *distance <= MAX_SUGGESTION_DISTANCE && *distance < c.chars().count()
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, c)| c)
+}
+
+/// Edits between a name and its suggestion: as many as HCL itself allows.
+const MAX_SUGGESTION_DISTANCE: usize = 2;
+
+/// One source text with its name. What is parsed from it carries byte offsets only, so that evaluation is given the
+/// source beside the expression. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// As spans carry it.
+    pub name: Arc<str>,
+    /// The whole text, exactly as read.
+    pub text: Arc<str>,
+}
+
+impl Source {
+    /// A text under a name.
+    pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
+        Source {
+            name: name.into(),
+            text: text.into(),
+        }
+    }
+
+    /// A span of this source; of its first byte where an expression was made by hand and has none.
+    pub fn span(&self, range: Option<std::ops::Range<usize>>) -> Span {
+        Span::new(self.name.clone(), range.unwrap_or(0..0))
+    }
+
+    /// The text of a range, empty where the range does not fit the text.
+    pub fn slice(&self, range: std::ops::Range<usize>) -> &str {
+        self.text.get(range).unwrap_or_default()
+    }
+}
+
 /// The text of every file that was read, by the name that spans carry.
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
@@ -197,6 +273,20 @@ impl SourceMap {
         name
     }
 
+    /// Keeps a source that was made elsewhere.
+    pub fn add_source(&mut self, source: &Source) {
+        self.files.insert(source.name.clone(), source.text.clone());
+    }
+
+    /// A file with its text, if it was read.
+    pub fn source(&self, file: &str) -> Option<Source> {
+        let (name, text) = self.files.get_key_value(file)?;
+        Some(Source {
+            name: name.clone(),
+            text: text.clone(),
+        })
+    }
+
     /// The text of a file, if it was read.
     pub fn text(&self, file: &str) -> Option<&Arc<str>> {
         self.files.get(file)
@@ -216,8 +306,14 @@ impl SourceMap {
         }
         let before = &text[..offset];
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        let column = unicode_segmentation::UnicodeSegmentation::graphemes(&before[line_start..], true).count() + 1;
-        Some(Position { line: before.matches('\n').count() + 1, column })
+        let column =
+            unicode_segmentation::UnicodeSegmentation::graphemes(&before[line_start..], true)
+                .count()
+                + 1;
+        Some(Position {
+            line: before.matches('\n').count() + 1,
+            column,
+        })
     }
 
     /// Reads a file and keeps it.

@@ -1,0 +1,190 @@
+//! What an expression may see: variables, functions, and a fixed picture of the world outside.
+
+use crate::functions::{self, Function};
+use crate::value::Value;
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Which functions may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FunctionSet {
+    /// None: "Function calls not allowed".
+    None,
+    /// `env` alone: the default of a variable.
+    EnvOnly,
+    /// Everything but `env`.
+    All,
+    /// Everything but `env` and `templatefile`: a file rendered by `templatefile`.
+    InTemplateFile,
+}
+
+/// The outside, as functions see it. Made once a run; nothing else of the process is looked at.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// What relative paths of `file`, `fileset`, `templatefile` … start from.
+    pub base_dir: PathBuf,
+    /// The working directory: `abspath`, `filebase64`.
+    pub working_dir: PathBuf,
+    /// The environment, as a snapshot: `env`, and `HOME` for `~`.
+    pub environment: Arc<BTreeMap<String, String>>,
+    /// When the run began: `legacy_isotime`, `legacy_strftime`.
+    pub start: DateTime<Utc>,
+}
+
+impl World {
+    /// A world with `working_dir` as its base directory too.
+    pub fn new(
+        working_dir: impl Into<PathBuf>,
+        environment: BTreeMap<String, String>,
+        start: DateTime<Utc>,
+    ) -> World {
+        let working_dir = working_dir.into();
+        World {
+            base_dir: working_dir.clone(),
+            working_dir,
+            environment: Arc::new(environment),
+            start,
+        }
+    }
+
+    /// The same world with another base directory; a relative one starts from the working directory.
+    #[must_use]
+    pub fn with_base_dir(mut self, base_dir: impl AsRef<Path>) -> World {
+        self.base_dir = self.working_dir.join(base_dir);
+        self
+    }
+}
+
+/// A chain of frames of variables above one world. Cheap to clone; frames are added, never changed.
+#[derive(Clone)]
+pub struct Scope {
+    world: Arc<World>,
+    functions: FunctionSet,
+    frame: Option<Arc<Frame>>,
+}
+
+struct Frame {
+    parent: Option<Arc<Frame>>,
+    variables: BTreeMap<Arc<str>, Value>,
+}
+
+impl Scope {
+    /// All functions, and no variable yet: any reference is "Variables not allowed" until a frame is added.
+    pub fn new(world: Arc<World>) -> Scope {
+        Scope {
+            world,
+            functions: FunctionSet::All,
+            frame: None,
+        }
+    }
+
+    /// Constants only: neither variables nor functions.
+    pub fn constant() -> Scope {
+        let world = World::new(PathBuf::new(), BTreeMap::new(), DateTime::UNIX_EPOCH);
+        Scope {
+            functions: FunctionSet::None,
+            ..Scope::new(Arc::new(world))
+        }
+    }
+
+    /// The same variables with other functions.
+    #[must_use]
+    pub fn with_functions(&self, functions: FunctionSet) -> Scope {
+        Scope {
+            functions,
+            ..self.clone()
+        }
+    }
+
+    /// A frame of variables above this scope; they shadow those of the same name below.
+    #[must_use]
+    pub fn child(&self, variables: impl IntoIterator<Item = (Arc<str>, Value)>) -> Scope {
+        let frame = Frame {
+            parent: self.frame.clone(),
+            variables: variables.into_iter().collect(),
+        };
+        Scope {
+            frame: Some(Arc::new(frame)),
+            ..self.clone()
+        }
+    }
+
+    /// One variable more.
+    #[must_use]
+    pub fn with(&self, name: &str, value: Value) -> Scope {
+        self.child([(Arc::from(name), value)])
+    }
+
+    /// The same world and functions without any variable.
+    #[must_use]
+    pub fn without_variables(&self) -> Scope {
+        Scope {
+            frame: None,
+            ..self.clone()
+        }
+    }
+
+    /// The value of a root name.
+    pub fn variable(&self, name: &str) -> Option<&Value> {
+        let mut frame = self.frame.as_ref();
+        while let Some(f) = frame {
+            if let Some(value) = f.variables.get(name) {
+                return Some(value);
+            }
+            frame = f.parent.as_ref();
+        }
+        None
+    }
+
+    /// Whether there is any frame, even an empty one.
+    pub fn has_variables(&self) -> bool {
+        self.frame.is_some()
+    }
+
+    /// Every root name, the innermost frame first.
+    pub fn variable_names(&self) -> Vec<Arc<str>> {
+        let mut names = Vec::new();
+        let mut frame = self.frame.as_ref();
+        while let Some(f) = frame {
+            names.extend(f.variables.keys().cloned());
+            frame = f.parent.as_ref();
+        }
+        names
+    }
+
+    /// Which functions may be called here.
+    pub fn functions(&self) -> FunctionSet {
+        self.functions
+    }
+
+    /// A function that may be called here.
+    pub fn function(&self, name: &str) -> Option<&'static Function> {
+        functions::lookup(name).filter(|f| self.allows(f))
+    }
+
+    /// The names of all functions that may be called here.
+    pub fn function_names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        functions::all()
+            .iter()
+            .filter(|f| self.allows(f))
+            .map(|f| f.name)
+    }
+
+    fn allows(&self, function: &Function) -> bool {
+        match self.functions {
+            FunctionSet::None => false,
+            FunctionSet::EnvOnly => function.name == "env",
+            FunctionSet::All => function.name != "env",
+            FunctionSet::InTemplateFile => {
+                function.name != "env" && function.name != "templatefile"
+            }
+        }
+    }
+
+    /// The outside.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+}
