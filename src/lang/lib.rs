@@ -8,6 +8,7 @@ pub mod convert;
 pub mod diag;
 pub mod eval;
 pub mod functions;
+pub mod gotemplate;
 pub mod number;
 mod ops;
 pub mod parse;
