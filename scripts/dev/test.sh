@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Passes the tests: scripts/dev/test.sh [ARGUMENTS OF cargo test]
+#
+# They reach loopback and nothing else, except for the packages that guests install.
+set -euo pipefail
+
+# shellcheck source=setup.sh
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+need_machine tests
+need_python venv "$PROJECT/tests/requirements.txt"
+need_memory
+
+cd "$PROJECT"
+say "Running the tests"
+exec cargo test --workspace "$@"
