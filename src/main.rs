@@ -1,1 +1,2 @@
+//! See `cli`.
 fn main() {}

@@ -33,6 +33,8 @@ pub struct BuildContext {
     pub source_name: String,
     /// The name in this build where it was given another one, else the source's.
     pub local_name: String,
+    /// Its place among the builds of the run, from 0.
+    pub position: usize,
     /// Ends this build; a child of the run's own token.
     pub cancel: CancellationToken,
     /// The steps between the machine's start and its image.
@@ -50,6 +52,11 @@ pub trait ProvisionSteps: Send + Sync {
 }
 
 impl BuildContext {
+    /// The same build, speaking as one of its post-processors (`NAME (TYPE)`); [`crate::event::build_of`] undoes it.
+    #[must_use]
+    pub fn speaking_as(&self, kind: &str) -> BuildContext {
+        BuildContext { name: format!("{} ({kind})", self.name), ..self.clone() }
+    }
     /// A step of the build, for people (`==> NAME: text`).
     pub fn say(&self, text: impl Into<String>) {
         self.events().send(Event::Say { build: self.name.clone(), text: text.into() });

@@ -88,6 +88,11 @@ pub enum Event {
     },
 }
 
+/// The build that a speaker belongs to: `a.b (manifest)` is the post-processor `manifest` of `a.b`.
+pub fn build_of(speaker: &str) -> &str {
+    speaker.split_once(" (").map_or(speaker, |(build, _)| build)
+}
+
 /// An event, with its time.
 #[derive(Clone, Debug)]
 pub struct Stamped {

@@ -184,13 +184,13 @@ impl RunOutcome {
 pub async fn run(run: Arc<RunContext>, builds: Vec<PlannedBuild>, parallel: usize) -> RunOutcome {
     run.events.send(Event::Planned { builds: builds.iter().map(|b| b.name.clone()).collect() });
     let slots = Arc::new(Semaphore::new(if parallel == 0 { Semaphore::MAX_PERMITS } else { parallel }));
-    let tasks = builds.into_iter().map(|build| {
+    let tasks = builds.into_iter().enumerate().map(|(position, build)| {
         let (run, slots) = (run.clone(), slots.clone());
         let (name, source_type) = (build.name.clone(), build.source_type.clone());
         let task = tokio::spawn(async move {
             // The semaphore is never closed.
             let _slot = slots.acquire().await;
-            one(run, build).await
+            one(run, build, position).await
         });
         async move {
             task.await.unwrap_or_else(|e| BuildOutcome {
@@ -220,7 +220,7 @@ async fn finish(run: &RunContext) -> (Vec<PathBuf>, Vec<Error>) {
     (files, errors)
 }
 
-async fn one(run: Arc<RunContext>, build: PlannedBuild) -> BuildOutcome {
+async fn one(run: Arc<RunContext>, build: PlannedBuild, position: usize) -> BuildOutcome {
     let begin = Instant::now();
     run.events.send(Event::Started { build: build.name.clone() });
     let cx = BuildContext {
@@ -231,6 +231,7 @@ async fn one(run: Arc<RunContext>, build: PlannedBuild) -> BuildOutcome {
         source_type: build.source_type.clone(),
         source_name: build.source_name.clone(),
         local_name: build.local_name.clone(),
+        position,
         steps: Arc::new(Steps { provisioners: build.provisioners, error_cleanup: build.error_cleanup }),
     };
     let mut kept = Vec::new();
@@ -281,7 +282,8 @@ async fn run_chain(cx: &BuildContext, chain: &[PostProcessorStep], artifact: &Ar
         cx.check_cancel()?;
         let label = if step.name.is_empty() { &step.kind } else { &step.name };
         cx.phase(format!("post-processor {label}"));
-        cx.say(format!("Post-processor {label}"));
+        cx.say(format!("Running post-processor {label}"));
+        let cx = &cx.speaking_as(&step.kind);
         let processor = (step.prepare)(&artifact.facts).map_err(|d| first_error(&d))?;
         let outcome = processor
             .process(cx, &current)
@@ -328,7 +330,9 @@ impl ProvisionSteps for Steps {
         for (n, step) in self.provisioners.iter().enumerate() {
             cx.phase(format!("provisioner {} of {}: {}", n + 1, self.provisioners.len(), step.label()));
             if let Err(e) = step.run(cx, communicator.as_ref(), facts).await {
-                if let (Some(cleanup), false) = (&self.error_cleanup, e.is_cancelled()) {
+                let wanted =
+                    matches!(cx.run.on_error, OnError::Cleanup | OnError::RunCleanupProvisioner | OnError::Ask);
+                if let (Some(cleanup), true, false) = (&self.error_cleanup, wanted, e.is_cancelled()) {
                     cx.say(format!("Error clean-up provisioner {}", cleanup.label()));
                     if let Err(second) = cleanup.run(cx, communicator.as_ref(), facts).await {
                         let detail = format!("{}\nthe error clean-up provisioner failed as well: {second}", e.detail);

@@ -1,0 +1,6 @@
+//! image-action: machine images from Packer HCL2 templates, as one program.
+//!
+//! The floors of the house, from the ground up, are described in `docs/architecture.md`.
+
+pub mod postprocessor;
+pub mod report;
