@@ -85,7 +85,7 @@ need_memory() {
         die "compiling aws-sdk-ec2 takes $BUILD_MEMORY_MIB MiB of memory, and $free MiB are free." \
             "Swap counts: fallocate -l 8G /swapfile && chmod 600 /swapfile && mkswap /swapfile && swapon /swapfile"
     fi
-    say "The first build compiles some 480 packages: about eight minutes on two cores. Later ones take seconds."
+    say "The first build compiles some 520 packages: seven to ten minutes on two cores. Later ones take seconds."
 }
 
 # need_python NAME FILE: the packages of the requirements FILE, in the environment $CACHE/NAME, which comes

@@ -13,4 +13,4 @@ need_memory
 
 cd "$PROJECT"
 say "Running the tests"
-exec cargo test --workspace "$@"
+exec cargo test --workspace --no-fail-fast "$@"
