@@ -1,0 +1,225 @@
+//! Checks a body against a declaration: unknown and missing arguments, wrong types, blocks in the place of arguments; all of
+//! them, each with its place and, where there is one, the name that was probably meant.
+
+use super::{Attribute, Block, Field, Schema, Shape};
+use image_action_lang::{Diagnostic, Diagnostics, Severity, Span, Type, convert, diag::suggest};
+
+/// A body whose names are all declared and whose values all have their declared types, and what is wrong with the rest.
+///
+/// What is wrong is left out of the returned body. Values are not looked at beyond their type: [`check_values`] does, once
+/// the Go templates in them are rendered.
+pub fn check(body: Block, schema: &Schema) -> (Block, Diagnostics) {
+    let mut diags = Diagnostics::new();
+    let checked = check_body(body, schema, &mut diags);
+    (checked, diags)
+}
+
+fn check_body(body: Block, schema: &Schema, diags: &mut Diagnostics) -> Block {
+    let mut checked = Block { span: body.span.clone(), ..Block::default() };
+    missing(&body, schema, diags);
+    for (name, attribute) in body.attributes {
+        match schema.field(&name) {
+            None => diags.push(unknown_argument(&name, schema, attribute.span)),
+            Some(Field { shape: Shape::Block { .. }, .. }) => diags.push(
+                Diagnostic::error("Unsupported argument")
+                    .detail(format!("An argument named {name:?} is not expected here."))
+                    .at(attribute.span)
+                    .hint(format!("{name} is a block: write {name} {{ … }}, without the equals sign")),
+            ),
+            Some(Field { shape: Shape::Attribute { ty, .. }, .. }) => {
+                if let Some(attribute) = converted(&name, attribute, ty, diags) {
+                    checked.attributes.insert(name, attribute);
+                }
+            }
+        }
+    }
+    for (kind, blocks) in body.blocks {
+        match schema.field(&kind) {
+            Some(Field { shape: Shape::Block { schema: inner, many }, .. }) => {
+                if let (false, Some(second)) = (many, blocks.get(1)) {
+                    diags.push(
+                        Diagnostic::error(format!("Duplicate {kind} block"))
+                            .detail(format!("Only one block of type {kind:?} is allowed here."))
+                            .at(second.span.clone())
+                            .hint("remove it, or put its arguments into the first one"),
+                    );
+                }
+                let inner = inner();
+                let blocks = blocks.into_iter().map(|b| check_body(b, &inner, diags)).collect();
+                checked.blocks.insert(kind, blocks);
+            }
+            other => {
+                for block in blocks {
+                    diags.push(unknown_block(&kind, other, schema, block.span));
+                }
+            }
+        }
+    }
+    checked
+}
+
+fn missing(body: &Block, schema: &Schema, diags: &mut Diagnostics) {
+    for field in schema.fields.iter().filter(|f| f.required) {
+        // An unknown value may turn out to be there.
+        if body.is_set(field.name) {
+            continue;
+        }
+        let d = match field.shape {
+            Shape::Attribute { .. } => Diagnostic::error("Missing required argument")
+                .detail(format!("The argument {:?} is required, but no definition was found.", field.name)),
+            Shape::Block { .. } => Diagnostic::error(format!("Insufficient {} blocks", field.name))
+                .detail(format!("A block of type {:?} is required, but there is none.", field.name)),
+        };
+        diags.push(match field.doc.lines().next() {
+            Some(line) if !line.is_empty() => d.at(body.span.clone()).hint(format!("{}: {line}", field.name)),
+            _ => d.at(body.span.clone()),
+        });
+    }
+}
+
+fn converted(name: &str, attribute: Attribute, ty: &Type, diags: &mut Diagnostics) -> Option<Attribute> {
+    match convert(&attribute.value, ty) {
+        Ok(value) => Some(Attribute { value, span: attribute.span }),
+        Err(e) => {
+            diags.push(
+                Diagnostic::error("Incorrect attribute value type")
+                    .detail(format!("Inappropriate value for attribute {name:?}: {e}."))
+                    .at(attribute.span),
+            );
+            None
+        }
+    }
+}
+
+fn unknown_argument(name: &str, schema: &Schema, span: Option<Span>) -> Diagnostic {
+    let d = Diagnostic::error("Unsupported argument")
+        .detail(format!("An argument named {name:?} is not expected here."))
+        .at(span);
+    match suggest(name, schema.fields.iter().map(|f| f.name)) {
+        Some(other) => d.hint(format!("did you mean {other:?}?")),
+        None => d,
+    }
+}
+
+fn unknown_block(kind: &str, field: Option<&Field>, schema: &Schema, span: Option<Span>) -> Diagnostic {
+    let d = Diagnostic::error("Unsupported block type")
+        .detail(format!("Blocks of type {kind:?} are not expected here."))
+        .at(span);
+    if field.is_some() {
+        return d.hint(format!("{kind} is an argument: write {kind} = …, with an equals sign"));
+    }
+    let blocks = schema.fields.iter().filter(|f| matches!(f.shape, Shape::Block { .. }));
+    match suggest(kind, blocks.map(|f| f.name)) {
+        Some(other) => d.hint(format!("did you mean {other:?}?")),
+        None => d,
+    }
+}
+
+/// What is wrong with the values of a checked body beyond their types (a duration without a unit), and which of its options
+/// are deprecated.
+pub fn check_values(body: &Block, schema: &Schema) -> Diagnostics {
+    let mut diags = Diagnostics::new();
+    walk(body, schema, &mut |field, attribute| {
+        if let (Shape::Attribute { check: Some(check), .. }, Some(attribute)) = (&field.shape, attribute)
+            && let Err(why) = check(&attribute.value)
+        {
+            diags.push(
+                Diagnostic::error(format!("Invalid value for {}", field.name))
+                    .detail(format!("{why}."))
+                    .at(attribute.span.clone()),
+            );
+        }
+    });
+    diags
+}
+
+/// The options of a checked body that validate and are not acted on: a plan or a build must not go on with them.
+pub fn unsupported(body: &Block, schema: &Schema) -> Diagnostics {
+    declared(body, schema, |f| f.unsupported)
+        .map(|(name, span)| Diagnostic {
+            severity: Severity::Error,
+            summary: format!("The option {name} is not supported yet"),
+            detail: "It is known, so the template is valid, but nothing here acts on it; building without it would \
+                     make another image than the template asks for."
+                .to_owned(),
+            span,
+            hint: Some("remove it from the template, or build this source with Packer".to_owned()),
+        })
+        .collect()
+}
+
+/// The options of a checked body that something else should be used for.
+pub fn deprecated(body: &Block, schema: &Schema) -> Diagnostics {
+    declared(body, schema, |f| f.deprecated.is_some())
+        .map(|(name, span)| {
+            let instead = schema.field(&name).and_then(|f| f.deprecated).unwrap_or_default();
+            Diagnostic::warning(format!("The option {name} is deprecated")).at(span).hint(format!("use {instead}"))
+        })
+        .collect()
+}
+
+/// The options that are set and that `which` takes: names and places, at all depths.
+fn declared(body: &Block, schema: &Schema, which: fn(&Field) -> bool) -> std::vec::IntoIter<(String, Option<Span>)> {
+    let mut found = Vec::new();
+    for field in &schema.fields {
+        if which(field) && body.is_set(field.name) {
+            found.push((field.name.to_owned(), body.span_of(field.name)));
+        }
+        if let Shape::Block { schema: inner, .. } = &field.shape {
+            for block in body.blocks_named(field.name) {
+                found.extend(declared(block, &inner(), which));
+            }
+        }
+    }
+    found.into_iter()
+}
+
+/// Calls `visit` with every declared attribute and its value, if it is set (and not null), at all depths.
+fn walk(body: &Block, schema: &Schema, visit: &mut dyn FnMut(&Field, Option<&Attribute>)) {
+    for field in &schema.fields {
+        match &field.shape {
+            Shape::Attribute { .. } => {
+                visit(field, body.attributes.get(field.name).filter(|a| !a.value.is_null()));
+            }
+            Shape::Block { schema: inner, .. } => {
+                let inner = inner();
+                body.blocks_named(field.name).iter().for_each(|b| walk(b, &inner, visit));
+            }
+        }
+    }
+}
+
+/// Replaces every string of the attributes of a checked body, at all depths of blocks and values, keys of maps included.
+/// `replace` is given the option and the text; its error is reported at the option.
+pub fn map_strings(
+    body: &mut Block,
+    schema: &Schema,
+    replace: &mut dyn FnMut(&Field, &str) -> Result<Option<String>, String>,
+    diags: &mut Diagnostics,
+) {
+    for (name, attribute) in &mut body.attributes {
+        let Some(field) = schema.field(name) else { continue };
+        match attribute.value.map_strings(&mut |text| replace(field, text)) {
+            Ok(value) => attribute.value = value,
+            Err(why) => diags.push(
+                Diagnostic::error(format!("Invalid template in {name}")).detail(why).at(attribute.span.clone()),
+            ),
+        }
+    }
+    for (kind, blocks) in &mut body.blocks {
+        let Some(Field { shape: Shape::Block { schema: inner, .. }, .. }) = schema.field(kind) else { continue };
+        let inner = inner();
+        blocks.iter_mut().for_each(|b| map_strings(b, &inner, replace, diags));
+    }
+}
+
+/// The texts of the options that are declared sensitive, and of all values that are marked so.
+pub fn sensitive_texts(body: &Block, schema: &Schema) -> Vec<String> {
+    let mut found = Vec::new();
+    walk(body, schema, &mut |field, attribute| {
+        if let Some(attribute) = attribute {
+            attribute.value.sensitive_texts(field.sensitive, &mut found);
+        }
+    });
+    found
+}
