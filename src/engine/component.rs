@@ -85,6 +85,10 @@ impl BuildContext {
     pub fn ledger(&self) -> &Ledger {
         &self.run.ledger
     }
+    /// The functions of Go templates that are rendered while the build runs.
+    pub fn functions(&self) -> image_action_lang::gotemplate::Functions {
+        crate::prepare::go_functions(self.run.started, &self.run.cwd, Some((&self.source_name, &self.source_type)))
+    }
     /// The environment of the run.
     pub fn env(&self) -> &Env {
         &self.run.env

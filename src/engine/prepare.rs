@@ -2,6 +2,8 @@
 
 use crate::env::Env;
 use crate::run::OnError;
+use image_action_lang::gotemplate::Functions;
+use image_action_lang::gotemplate::functions::{Standard, standard};
 use image_action_lang::{Diagnostic, Diagnostics, Span};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,10 +59,32 @@ impl Warnings {
     }
 }
 
+/// The version of Packer whose templates mean here what they mean there.
+pub const PACKER_VERSION: &str = "1.16.0";
+
+/// The functions of Go templates inside strings; `source` is the name and the type of the source, in a build.
+pub fn go_functions(started: SystemTime, cwd: &Path, source: Option<(&str, &str)>) -> Functions {
+    standard(&Standard {
+        started: started.into(),
+        cwd: cwd.to_string_lossy().into_owned(),
+        build_name: source.map(|s| s.0.to_owned()),
+        build_type: source.map(|s| s.1.to_owned()),
+        packer_version: PACKER_VERSION.to_owned(),
+    })
+}
+
 impl PrepareContext {
     /// A suspicious thing at a place of the template ([`crate::Block::span_of`] of the option).
     pub fn warn(&self, span: Option<Span>, summary: impl Into<String>, hint: impl Into<String>) {
         self.warnings.push(Diagnostic::warning(summary).at(span).hint(hint));
+    }
+    /// The functions of Go templates that this component's options may use (`{{ timestamp }}`, `{{ build_name }}`, …).
+    pub fn functions(&self) -> Functions {
+        go_functions(
+            self.started,
+            &self.cwd,
+            Some((self.source_name.as_str(), self.source_type.as_str())).filter(|s| !s.0.is_empty()),
+        )
     }
     /// A path of an option, which may be relative to the working directory.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {

@@ -437,6 +437,47 @@ impl Value {
         }
     }
 
+    /// The same value with every known string in it given to `replace`, keys of maps included; `None` leaves it as it is.
+    ///
+    /// # Errors
+    /// The first of `replace`.
+    pub fn map_strings<E>(&self, replace: &mut dyn FnMut(&str) -> Result<Option<String>, E>) -> Result<Value, E> {
+        let kind = match &self.kind {
+            Kind::String(s) => match replace(s)? {
+                Some(text) => return Ok(Value::string(text).with_sensitive(self.sensitive)),
+                None => return Ok(self.clone()),
+            },
+            Kind::Elements(elements) => {
+                let elements = elements.iter().map(|v| v.map_strings(replace)).collect::<Result<Vec<_>, _>>()?;
+                if let Type::Set(element) = &self.ty {
+                    return Ok(Value::set(element.as_ref().clone(), elements).tainted(self.sensitive));
+                }
+                Kind::Elements(elements.into())
+            }
+            Kind::Entries(entries) => {
+                let mut mapped = BTreeMap::new();
+                for (key, value) in entries.iter() {
+                    let new = if matches!(self.ty, Type::Map(_)) { replace(key)? } else { None };
+                    mapped.insert(new.map_or_else(|| key.clone(), Arc::from), value.map_strings(replace)?);
+                }
+                Kind::Entries(Arc::new(mapped))
+            }
+            Kind::Unknown | Kind::Null | Kind::Bool(_) | Kind::Number(_) => return Ok(self.clone()),
+        };
+        Ok(Value { ty: self.ty.clone(), kind, sensitive: self.sensitive })
+    }
+    /// Adds every known, non-empty string that is marked sensitive, or stands in something that is, to `found`; every
+    /// string at all where `all` says so.
+    pub fn sensitive_texts(&self, all: bool, found: &mut Vec<String>) {
+        let all = all || self.sensitive;
+        match &self.kind {
+            Kind::String(s) if all && !s.is_empty() => found.push(s.to_string()),
+            Kind::Elements(e) => e.iter().for_each(|v| v.sensitive_texts(all, found)),
+            Kind::Entries(e) => e.values().for_each(|v| v.sensitive_texts(all, found)),
+            _ => {}
+        }
+    }
+
     /// `==` of the language: without any conversion, deep; `None` while an unknown part decides.
     pub fn equals(&self, other: &Value) -> Option<bool> {
         if self.is_unknown() || other.is_unknown() {

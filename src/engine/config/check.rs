@@ -2,7 +2,7 @@
 //! them, each with its place and, where there is one, the name that was probably meant.
 
 use super::{Attribute, Block, Field, Schema, Shape};
-use image_action_lang::{Diagnostic, Diagnostics, Severity, Span, Type, convert, diag::suggest};
+use image_action_lang::{Diagnostic, Diagnostics, Span, Type, Value, convert, diag::suggest};
 
 /// A body whose names are all declared and whose values all have their declared types, and what is wrong with the rest.
 ///
@@ -135,35 +135,50 @@ pub fn check_values(body: &Block, schema: &Schema) -> Diagnostics {
 
 /// The options of a checked body that validate and are not acted on: a plan or a build must not go on with them.
 pub fn unsupported(body: &Block, schema: &Schema) -> Diagnostics {
-    declared(body, schema, |f| f.unsupported)
-        .map(|(name, span)| Diagnostic {
-            severity: Severity::Error,
-            summary: format!("The option {name} is not supported yet"),
-            detail: "It is known, so the template is valid, but nothing here acts on it; building without it would \
-                     make another image than the template asks for."
-                .to_owned(),
-            span,
-            hint: Some("remove it from the template, or build this source with Packer".to_owned()),
+    let found = declared(body, schema, |f| f.unsupported);
+    found
+        .into_iter()
+        .filter(|(field, _)| !body.value(field.name).is_some_and(|v| says_nothing(v, field.default)))
+        .map(|(field, span)| {
+            Diagnostic::error(format!("The option {} is not supported yet", field.name))
+                .detail(
+                    "It is known, so the template is valid, but nothing here acts on it; without it the image would \
+                     be another one than the template asks for.",
+                )
+                .at(span)
+                .hint("remove it from the template, or build this source with Packer")
         })
         .collect()
+}
+
+/// Whether a value asks for no more than leaving it out: `false`, an empty text or collection, the default.
+fn says_nothing(value: &Value, default: Option<&str>) -> bool {
+    let text = convert(value, &Type::String).ok();
+    let text = text.as_ref().and_then(Value::as_str);
+    match default {
+        Some(default) => text == Some(default),
+        None => matches!(text, Some("" | "false" | "0")) || value.len() == Some(0),
+    }
 }
 
 /// The options of a checked body that something else should be used for.
 pub fn deprecated(body: &Block, schema: &Schema) -> Diagnostics {
-    declared(body, schema, |f| f.deprecated.is_some())
-        .map(|(name, span)| {
-            let instead = schema.field(&name).and_then(|f| f.deprecated).unwrap_or_default();
-            Diagnostic::warning(format!("The option {name} is deprecated")).at(span).hint(format!("use {instead}"))
+    let found = declared(body, schema, |f| f.deprecated.is_some());
+    found
+        .into_iter()
+        .map(|(field, span)| {
+            let d = Diagnostic::warning(format!("The option {} is deprecated", field.name)).at(span);
+            d.hint(format!("use {}", field.deprecated.unwrap_or_default()))
         })
         .collect()
 }
 
-/// The options that are set and that `which` takes: names and places, at all depths.
-fn declared(body: &Block, schema: &Schema, which: fn(&Field) -> bool) -> std::vec::IntoIter<(String, Option<Span>)> {
+/// The options that are set and that `which` takes, with their places, at all depths.
+fn declared(body: &Block, schema: &Schema, which: fn(&Field) -> bool) -> Vec<(Field, Option<Span>)> {
     let mut found = Vec::new();
     for field in &schema.fields {
         if which(field) && body.is_set(field.name) {
-            found.push((field.name.to_owned(), body.span_of(field.name)));
+            found.push((field.clone(), body.span_of(field.name)));
         }
         if let Shape::Block { schema: inner, .. } = &field.shape {
             for block in body.blocks_named(field.name) {
@@ -171,7 +186,7 @@ fn declared(body: &Block, schema: &Schema, which: fn(&Field) -> bool) -> std::ve
             }
         }
     }
-    found.into_iter()
+    found
 }
 
 /// Calls `visit` with every declared attribute and its value, if it is set (and not null), at all depths.
@@ -201,9 +216,8 @@ pub fn map_strings(
         let Some(field) = schema.field(name) else { continue };
         match attribute.value.map_strings(&mut |text| replace(field, text)) {
             Ok(value) => attribute.value = value,
-            Err(why) => diags.push(
-                Diagnostic::error(format!("Invalid template in {name}")).detail(why).at(attribute.span.clone()),
-            ),
+            Err(why) => diags
+                .push(Diagnostic::error(format!("Invalid template in {name}")).detail(why).at(attribute.span.clone())),
         }
     }
     for (kind, blocks) in &mut body.blocks {
@@ -222,4 +236,103 @@ pub fn sensitive_texts(body: &Block, schema: &Schema) -> Vec<String> {
         }
     });
     found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, dead_code)]
+    use super::*;
+    use crate::Config as _;
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    /// A disk.
+    #[derive(crate::Config)]
+    struct Disk {
+        /// Its size in GB.
+        #[config(required)]
+        size: i64,
+    }
+
+    /// A machine.
+    #[derive(crate::Config)]
+    struct Machine {
+        region: Option<String>,
+        #[config(deprecated = "region")]
+        place: Option<String>,
+        #[config(unsupported)]
+        turbo: bool,
+        timeout: Duration,
+        #[config(block)]
+        disks: Vec<Disk>,
+        tags: BTreeMap<String, String>,
+    }
+
+    fn body(attributes: Vec<(&str, Value)>, blocks: Vec<(&str, Block)>) -> Block {
+        let mut body = Block::default();
+        for (name, value) in attributes {
+            body.attributes.insert(name.into(), Attribute { value, span: None });
+        }
+        for (kind, block) in blocks {
+            body.blocks.entry(kind.into()).or_default().push(block);
+        }
+        body
+    }
+
+    fn texts(diags: &Diagnostics) -> Vec<String> {
+        diags.iter().map(|d| format!("{d} [{}]", d.hint.as_deref().unwrap_or_default())).collect()
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let given = body(
+            vec![("regoin", Value::string("x")), ("disks", Value::int(1)), ("tags", Value::string("x"))],
+            vec![("region", Block::default()), ("disk", Block::default()), ("disks", Block::default())],
+        );
+        let (checked, diags) = check(given, &Machine::schema());
+        assert_eq!(
+            texts(&diags),
+            [
+                "Unsupported argument: An argument named \"disks\" is not expected here. [disks is a block: write disks { … }, without the equals sign]",
+                "Unsupported argument: An argument named \"regoin\" is not expected here. [did you mean \"region\"?]",
+                "Incorrect attribute value type: Inappropriate value for attribute \"tags\": map of string required. []",
+                "Unsupported block type: Blocks of type \"disk\" are not expected here. [did you mean \"disks\"?]",
+                "Missing required argument: The argument \"size\" is required, but no definition was found. [size: Its size in GB.]",
+                "Unsupported block type: Blocks of type \"region\" are not expected here. [region is an argument: write region = …, with an equals sign]",
+            ]
+        );
+        assert!(checked.attributes.is_empty());
+    }
+
+    #[test]
+    fn values_are_converted_and_looked_at() {
+        let given = body(
+            vec![
+                ("region", Value::int(7)),
+                ("timeout", Value::string("5")),
+                ("place", Value::string("x")),
+                ("turbo", Value::string("true")),
+            ],
+            vec![],
+        );
+        let off = check(body(vec![("turbo", Value::bool(false))], vec![]), &Machine::schema()).0;
+        assert!(unsupported(&off, &Machine::schema()).is_empty(), "switching it off asks for nothing");
+        let schema = Machine::schema();
+        let (checked, diags) = check(given, &schema);
+        assert!(diags.is_empty());
+        assert_eq!(checked.value("region").unwrap().as_str(), Some("7"));
+        assert_eq!(check_values(&checked, &schema).len(), 1);
+        assert_eq!(texts(&deprecated(&checked, &schema)), ["The option place is deprecated [use region]"]);
+        assert_eq!(unsupported(&checked, &schema).len(), 1);
+    }
+
+    #[test]
+    fn strings_are_replaced_at_every_depth() {
+        let tags = BTreeMap::from([("a-x".into(), Value::string("x-1"))]);
+        let schema = Machine::schema();
+        let (mut checked, _) = check(body(vec![("tags", Value::map(Type::String, tags))], vec![]), &schema);
+        let mut diags = Diagnostics::new();
+        map_strings(&mut checked, &schema, &mut |_, s| Ok(Some(s.replace('x', "y"))), &mut diags);
+        assert_eq!(format!("{:?}", checked.value("tags").unwrap()), r#"{"a-y": "y-1"}"#);
+    }
 }

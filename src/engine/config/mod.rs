@@ -4,6 +4,8 @@
 //! [`Schema`] (every unknown or missing argument, every wrong type, all at once) and converts each value to the declared type;
 //! filling the struct ([`Config::decode`]) can then not fail.
 
+pub mod check;
+
 use crate::secret::Secret;
 use image_action_lang::{Span, Type, Value};
 use std::collections::BTreeMap;
