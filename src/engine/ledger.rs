@@ -13,6 +13,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The tag (or label) that every resource carries: the id of its run.
+pub const RUN_TAG: &str = "image-action-run";
+
+/// The tag (or label) of every resource that is not an image that was asked for: when nobody needs it any more, in seconds
+/// since 1970. (A label of Google's holds neither colons nor capitals.)
+pub const EXPIRES_TAG: &str = "image-action-expires";
+
+/// How long after the beginning of its run a resource expires: longer than any build.
+pub const LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
 /// What one create call makes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resource {

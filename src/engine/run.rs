@@ -68,6 +68,11 @@ pub trait Finisher: Send + std::any::Any {
 }
 
 impl RunContext {
+    /// The value of [`crate::ledger::EXPIRES_TAG`] on everything temporary that this run makes.
+    pub fn expires(&self) -> String {
+        let at = self.started + crate::ledger::LIFETIME;
+        at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()).to_string()
+    }
     /// Works on the finisher of this order and name, which `make` makes where it does not stand yet.
     ///
     /// # Errors

@@ -112,24 +112,44 @@ pub fn scaled(pause: Duration) -> Duration {
 ///
 /// # Errors
 /// The last attempt's error, or [`Error::cancelled`].
-pub async fn retry<T, F, Fut>(cancel: &CancellationToken, again: impl Fn(&Error) -> bool, mut call: F) -> Result<T>
+pub async fn retry<T, E, F, Fut>(cancel: &CancellationToken, again: impl Fn(&E) -> bool, call: F) -> Result<T, E>
 where
+    E: From<Error>,
     F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T>>,
+    Fut: Future<Output = Result<T, E>>,
+{
+    retry_up_to(RETRY_ATTEMPTS, cancel, again, call).await
+}
+
+/// As [`retry`], with another number of attempts in all (a template's `max_retries`).
+///
+/// # Errors
+/// The last attempt's error, or [`Error::cancelled`].
+pub async fn retry_up_to<T, E, F, Fut>(
+    attempts: u32,
+    cancel: &CancellationToken,
+    again: impl Fn(&E) -> bool,
+    mut call: F,
+) -> Result<T, E>
+where
+    E: From<Error>,
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
 {
     let mut next = RETRY_FIRST;
-    for _ in 1..RETRY_ATTEMPTS {
+    for left in (0..attempts.max(1)).rev() {
         let answer = tokio::select! {
-            () = cancel.cancelled() => return Err(Error::cancelled()),
+            () = cancel.cancelled() => return Err(Error::cancelled().into()),
             answer = call() => answer,
         };
         match answer {
-            Err(e) if again(&e) => pause(scaled(next), cancel).await?,
+            Err(e) if left > 0 && again(&e) => pause(scaled(next), cancel).await?,
             other => return other,
         }
         next = (next * 2).min(RETRY_LONGEST);
     }
-    call().await
+    // The loop runs at least once, and its last round returns.
+    Err(Error::cancelled().into())
 }
 
 #[cfg(test)]

@@ -11,12 +11,7 @@ use hcl::edit::Span as _;
 use hcl::edit::expr::{Traversal, TraversalOperator};
 
 /// Evaluates a reference with all of its steps.
-pub(crate) fn traversal(
-    t: &Traversal,
-    scope: &Scope,
-    source: &Source,
-    diags: &mut Diagnostics,
-) -> Value {
+pub(crate) fn traversal(t: &Traversal, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
     let value = eval(&t.expr, scope, source, diags);
     steps(value, &t.operators, scope, source, diags)
 }
@@ -36,8 +31,7 @@ fn steps(
             TraversalOperator::GetAttr(name) => attribute(&value, name.as_str(), &span),
             TraversalOperator::LegacyIndex(i) => index(
                 &value,
-                &crate::number::Number::parse(&i.value().to_string())
-                    .map_or_else(Value::dynamic, Value::number),
+                &crate::number::Number::parse(&i.value().to_string()).map_or_else(Value::dynamic, Value::number),
                 &span,
             ),
             TraversalOperator::Index(key) => {
@@ -59,10 +53,7 @@ fn steps(
                 let each = after
                     .iter()
                     .take_while(|o| {
-                        matches!(
-                            o.value(),
-                            TraversalOperator::GetAttr(_) | TraversalOperator::LegacyIndex(_)
-                        )
+                        matches!(o.value(), TraversalOperator::GetAttr(_) | TraversalOperator::LegacyIndex(_))
                     })
                     .count();
                 value = splat(&value, &after[..each], &span, scope, source, diags);
@@ -105,17 +96,11 @@ pub fn attribute(value: &Value, name: &str, span: &Span) -> Accessed {
         Type::Dynamic => tainted(Value::dynamic()),
         Type::Object(o) => {
             let Some(ty) = o.attributes.get(name) else {
-                let d = fail(
-                    UNSUPPORTED,
-                    format!("This object does not have an attribute named {name:?}."),
-                    span,
-                );
-                return Err(
-                    match suggest(name, o.attributes.keys().map(AsRef::as_ref)) {
-                        Some(other) => Box::new(d.hint(format!("did you mean {other:?}?"))),
-                        None => d,
-                    },
-                );
+                let d = fail(UNSUPPORTED, format!("This object does not have an attribute named {name:?}."), span);
+                return Err(match suggest(name, o.attributes.keys().map(AsRef::as_ref)) {
+                    Some(other) => Box::new(d.hint(format!("did you mean {other:?}?"))),
+                    None => d,
+                });
             };
             let known = value.entries().and_then(|e| e.get(name)).cloned();
             tainted(known.unwrap_or_else(|| Value::unknown(ty.clone())))
@@ -124,33 +109,19 @@ pub fn attribute(value: &Value, name: &str, span: &Span) -> Accessed {
             None => tainted(Value::unknown(element.as_ref().clone())),
             Some(entries) => match entries.get(name) {
                 Some(v) => tainted(v.clone()),
-                None => Err(fail(
-                    "Missing map element",
-                    format!("This map has no element with the key {name:?}."),
-                    span,
-                )),
+                None => {
+                    Err(fail("Missing map element", format!("This map has no element with the key {name:?}."), span))
+                }
             },
         },
         Type::List(e) | Type::Set(e) if matches!(e.as_ref(), Type::Object(_)) => {
-            let d = fail(
-                UNSUPPORTED,
-                "This is a collection of objects, not one object.",
-                span,
-            );
-            Err(Box::new(d.hint(format!(
-                "[*].{name} takes the attribute of every element"
-            ))))
+            let d = fail(UNSUPPORTED, "This is a collection of objects, not one object.", span);
+            Err(Box::new(d.hint(format!("[*].{name} takes the attribute of every element"))))
         }
-        ty if ty.is_primitive() => Err(fail(
-            UNSUPPORTED,
-            format!("A value of type {} has no attributes.", ty.friendly()),
-            span,
-        )),
-        _ => Err(fail(
-            UNSUPPORTED,
-            "This value does not have any attributes.",
-            span,
-        )),
+        ty if ty.is_primitive() => {
+            Err(fail(UNSUPPORTED, format!("A value of type {} has no attributes.", ty.friendly()), span))
+        }
+        _ => Err(fail(UNSUPPORTED, "This value does not have any attributes.", span)),
     }
 }
 
@@ -162,11 +133,7 @@ pub fn index(value: &Value, key: &Value, span: &Span) -> Accessed {
     let invalid = |detail: String| Err(fail("Invalid index", detail, span));
     let sensitive = value.is_sensitive() || key.is_sensitive();
     if value.is_null() {
-        return Err(fail(
-            "Attempt to index null value",
-            "This value is null, so it has no elements.",
-            span,
-        ));
+        return Err(fail("Attempt to index null value", "This value is null, so it has no elements.", span));
     }
     if key.is_null() {
         return invalid("Null identifies no element.".into());
@@ -178,15 +145,10 @@ pub fn index(value: &Value, key: &Value, span: &Span) -> Accessed {
         Type::List(_) | Type::Tuple(_) => Type::Number,
         Type::Map(_) | Type::Object(_) => Type::String,
         Type::Set(_) => {
-            return invalid(
-                "The elements of a set have neither an index nor a key; a list has.".into(),
-            );
+            return invalid("The elements of a set have neither an index nor a key; a list has.".into());
         }
         _ => {
-            return invalid(format!(
-                "A value of type {} has no elements.",
-                value.ty().friendly()
-            ));
+            return invalid(format!("A value of type {} has no elements.", value.ty().friendly()));
         }
     };
     let key = match convert(key, &want) {
@@ -211,11 +173,7 @@ pub fn index(value: &Value, key: &Value, span: &Span) -> Accessed {
                 Some(v) => Ok(v.clone().tainted(sensitive)),
                 None if key.is_sensitive() => invalid("This key identifies no element.".into()),
                 None => {
-                    let d = fail(
-                        "Invalid index",
-                        format!("There is no element with the key {name:?}."),
-                        span,
-                    );
+                    let d = fail("Invalid index", format!("There is no element with the key {name:?}."), span);
                     Err(match suggest(name, entries.keys().map(AsRef::as_ref)) {
                         Some(other) => Box::new(d.hint(format!("did you mean {other:?}?"))),
                         None => d,
@@ -231,9 +189,7 @@ pub fn index(value: &Value, key: &Value, span: &Span) -> Accessed {
     if number.is_some_and(|n| n.is_negative() && !n.is_zero()) {
         return invalid("The index of a sequence is not negative; its first element is 0.".into());
     }
-    let at = number
-        .and_then(crate::number::Number::as_i64)
-        .and_then(|i| usize::try_from(i).ok());
+    let at = number.and_then(crate::number::Number::as_i64).and_then(|i| usize::try_from(i).ok());
     if let (Type::Tuple(types), None) = (value.ty(), value.elements()) {
         return match at.and_then(|i| types.get(i)) {
             Some(ty) => Ok(Value::unknown(ty.clone()).tainted(sensitive)),
@@ -246,10 +202,7 @@ pub fn index(value: &Value, key: &Value, span: &Span) -> Accessed {
     match at.and_then(|i| elements.get(i)) {
         Some(v) => Ok(v.clone().tainted(sensitive)),
         None if elements.is_empty() => invalid("There are no elements at all.".into()),
-        None => invalid(format!(
-            "The last of the elements has the index {}.",
-            elements.len() - 1
-        )),
+        None => invalid(format!("The last of the elements has the index {}.", elements.len() - 1)),
     }
 }
 
@@ -267,11 +220,7 @@ fn splat(
         if !sequence {
             return Value::tuple(Vec::new()).with_sensitive(sensitive);
         }
-        diags.push(*fail(
-            "Splat of null value",
-            "This value is null; of nothing there are no elements.",
-            span,
-        ));
+        diags.push(*fail("Splat of null value", "This value is null; of nothing there are no elements.", span));
         return Value::dynamic();
     }
     if *value.ty() == Type::Dynamic {
@@ -279,11 +228,7 @@ fn splat(
     }
     if value.is_unknown() {
         // Tries the steps on an unknown element, for the errors and for the type.
-        let element = if sequence {
-            value.ty().element().cloned()
-        } else {
-            Some(value.ty().clone())
-        };
+        let element = if sequence { value.ty().element().cloned() } else { Some(value.ty().clone()) };
         let result = element.map(|e| steps(Value::unknown(e), each, scope, source, diags));
         return match (value.ty(), result) {
             (Type::List(_) | Type::Set(_), Some(v)) if *v.ty() != Type::Dynamic => {
@@ -294,11 +239,7 @@ fn splat(
         .with_sensitive(sensitive);
     }
     let single = [value.clone().with_sensitive(false)];
-    let elements = if sequence {
-        value.elements().unwrap_or_default()
-    } else {
-        &single
-    };
+    let elements = if sequence { value.elements().unwrap_or_default() } else { &single };
     let mut results = Vec::with_capacity(elements.len());
     let before = diags.len();
     for element in elements {
@@ -313,9 +254,7 @@ fn splat(
     if results.is_empty() {
         let mut ignored = Diagnostics::new();
         let element = Value::unknown(value.ty().element().cloned().unwrap_or(Type::Dynamic));
-        let ty = steps(element, each, scope, source, &mut ignored)
-            .ty()
-            .clone();
+        let ty = steps(element, each, scope, source, &mut ignored).ty().clone();
         return Value::list(ty, results).with_sensitive(sensitive);
     }
     let ty = results[0].ty().clone();

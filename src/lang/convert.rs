@@ -28,10 +28,7 @@ pub struct ConvertError {
 
 impl ConvertError {
     fn new(message: impl Into<String>) -> Self {
-        ConvertError {
-            path: Vec::new(),
-            message: message.into(),
-        }
+        ConvertError { path: Vec::new(), message: message.into() }
     }
 
     fn within(mut self, step: PathStep) -> Self {
@@ -72,10 +69,7 @@ pub fn convert(value: &Value, want: &Type) -> Result<Value, ConvertError> {
     if *value.ty() == Type::Dynamic && !value.is_null() && !value.is_unknown() {
         return Err(mismatch(value.ty(), want));
     }
-    if (value.is_null() || value.is_unknown())
-        && *value.ty() != Type::Dynamic
-        && !can_convert(value.ty(), want)
-    {
+    if (value.is_null() || value.is_unknown()) && *value.ty() != Type::Dynamic && !can_convert(value.ty(), want) {
         return Err(mismatch(value.ty(), want));
     }
     if value.is_null() || value.is_unknown() {
@@ -84,18 +78,12 @@ pub fn convert(value: &Value, want: &Type) -> Result<Value, ConvertError> {
     }
     let converted = match (want, value.ty()) {
         (Type::Bool | Type::Number | Type::String, _) => primitive(value, want)?,
-        (Type::List(e) | Type::Set(e), Type::List(_) | Type::Set(_) | Type::Tuple(_)) => {
-            sequence(value, e, want)?
-        }
+        (Type::List(e) | Type::Set(e), Type::List(_) | Type::Set(_) | Type::Tuple(_)) => sequence(value, e, want)?,
         (Type::Map(e), Type::Map(_) | Type::Object(_)) => map(value, e)?,
-        (Type::Tuple(types), Type::Tuple(given)) if types.len() == given.len() => {
-            tuple(value, types)?
-        }
+        (Type::Tuple(types), Type::Tuple(given)) if types.len() == given.len() => tuple(value, types)?,
         (Type::Tuple(types), Type::Tuple(given)) => {
             let (want, given) = (types.len(), given.len());
-            return Err(ConvertError::new(format!(
-                "tuple of {want} elements required, but this one has {given}"
-            )));
+            return Err(ConvertError::new(format!("tuple of {want} elements required, but this one has {given}")));
         }
         (Type::Object(o), Type::Object(_) | Type::Map(_)) => object(value, o)?,
         (want, have) => return Err(mismatch(have, want)),
@@ -116,18 +104,18 @@ fn primitive(value: &Value, want: &Type) -> Result<Value, ConvertError> {
     match (value.kind(), want) {
         (Kind::Bool(b), Type::String) => Ok(Value::string(b.to_string())),
         (Kind::Number(n), Type::String) => Ok(Value::string(n.to_string())),
-        (Kind::String(s), Type::Number) => Number::parse(s)
-            .map(Value::number)
-            .ok_or_else(|| ConvertError::new("a number is required")),
+        (Kind::String(s), Type::Number) => {
+            Number::parse(s).map(Value::number).ok_or_else(|| ConvertError::new("a number is required"))
+        }
         (Kind::String(s), Type::Bool) => match s.as_ref() {
             "true" | "1" => Ok(Value::bool(true)),
             "false" | "0" => Ok(Value::bool(false)),
-            "True" | "TRUE" => Err(ConvertError::new(
-                "a bool is required; to convert from string, use lowercase \"true\"",
-            )),
-            "False" | "FALSE" => Err(ConvertError::new(
-                "a bool is required; to convert from string, use lowercase \"false\"",
-            )),
+            "True" | "TRUE" => {
+                Err(ConvertError::new("a bool is required; to convert from string, use lowercase \"true\""))
+            }
+            "False" | "FALSE" => {
+                Err(ConvertError::new("a bool is required; to convert from string, use lowercase \"false\""))
+            }
             _ => Err(ConvertError::new("a bool is required")),
         },
         _ => Err(mismatch(value.ty(), want)),
@@ -179,12 +167,8 @@ fn same_type(values: Vec<Value>) -> Result<(Type, Vec<Value>), ConvertError> {
         return Ok((first, values));
     }
     let types: Vec<Type> = values.iter().map(|v| v.ty().clone()).collect();
-    let ty = unify(&types)
-        .ok_or_else(|| ConvertError::new("cannot find a common base type for all elements"))?;
-    let values = values
-        .iter()
-        .map(|v| convert(v, &ty))
-        .collect::<Result<Vec<_>, _>>()?;
+    let ty = unify(&types).ok_or_else(|| ConvertError::new("cannot find a common base type for all elements"))?;
+    let values = values.iter().map(|v| convert(v, &ty)).collect::<Result<Vec<_>, _>>()?;
     if values.iter().any(|v| *v.ty() != ty) {
         return Err(ConvertError::new("element types must all match"));
     }
@@ -202,8 +186,7 @@ fn map(value: &Value, element: &Type) -> Result<Value, ConvertError> {
     let element = match value.ty() {
         Type::Object(o) if *element == Type::Dynamic => {
             let types: Vec<Type> = o.attributes.values().cloned().collect();
-            unify(&types)
-                .ok_or_else(|| ConvertError::new("all map elements must have the same type"))?
+            unify(&types).ok_or_else(|| ConvertError::new("all map elements must have the same type"))?
         }
         _ => element.clone(),
     };
@@ -212,10 +195,7 @@ fn map(value: &Value, element: &Type) -> Result<Value, ConvertError> {
         values.push(convert(v, &element).map_err(|e| e.within(PathStep::Key(key.clone())))?);
     }
     let (element, values) = same_type(values)?;
-    Ok(Value::map(
-        element,
-        given.keys().cloned().zip(values).collect(),
-    ))
+    Ok(Value::map(element, given.keys().cloned().zip(values).collect()))
 }
 
 fn tuple(value: &Value, types: &[Type]) -> Result<Value, ConvertError> {
@@ -240,10 +220,7 @@ fn object(value: &Value, want: &ObjectType) -> Result<Value, ConvertError> {
         [] => {}
         [one] => return Err(ConvertError::new(format!("attribute {one} is required"))),
         several => {
-            return Err(ConvertError::new(format!(
-                "attributes {} are required",
-                several.join(", ")
-            )));
+            return Err(ConvertError::new(format!("attributes {} are required", several.join(", "))));
         }
     }
     let mut entries = BTreeMap::new();
@@ -262,11 +239,10 @@ pub fn can_convert(have: &Type, want: &Type) -> bool {
     match (have, want) {
         (have, want) if have == want => true,
         (_, Type::Dynamic) | (Type::Dynamic, _) => true,
-        (Type::Bool | Type::Number, Type::String) | (Type::String, Type::Bool | Type::Number) => {
-            true
+        (Type::Bool | Type::Number, Type::String) | (Type::String, Type::Bool | Type::Number) => true,
+        (Type::List(h) | Type::Set(h), Type::List(w) | Type::Set(w)) | (Type::Map(h), Type::Map(w)) => {
+            can_convert(h, w)
         }
-        (Type::List(h) | Type::Set(h), Type::List(w) | Type::Set(w))
-        | (Type::Map(h), Type::Map(w)) => can_convert(h, w),
         (Type::Tuple(types), Type::List(w) | Type::Set(w)) => {
             if **w == Type::Dynamic && !types.is_empty() {
                 return common_element(types).is_ok();
@@ -283,18 +259,13 @@ pub fn can_convert(have: &Type, want: &Type) -> bool {
         (Type::Tuple(h), Type::Tuple(w)) => {
             h.len() == w.len() && h.iter().zip(w.iter()).all(|(h, w)| can_convert(h, w))
         }
-        (Type::Object(h), Type::Object(w)) => {
-            w.attributes
-                .iter()
-                .all(|(name, want)| match h.attributes.get(name) {
-                    Some(have) => can_convert(have, want),
-                    None => w.optional.contains(name),
-                })
+        (Type::Object(h), Type::Object(w)) => w.attributes.iter().all(|(name, want)| match h.attributes.get(name) {
+            Some(have) => can_convert(have, want),
+            None => w.optional.contains(name),
+        }),
+        (Type::Map(h), Type::Object(w)) => {
+            w.attributes.iter().all(|(name, want)| w.optional.contains(name) || can_convert(h, want))
         }
-        (Type::Map(h), Type::Object(w)) => w
-            .attributes
-            .iter()
-            .all(|(name, want)| w.optional.contains(name) || can_convert(h, want)),
         _ => false,
     }
 }
@@ -335,9 +306,7 @@ fn replace_dynamic(have: &Type, want: &Type) -> Type {
 
 fn mismatch(have: &Type, want: &Type) -> ConvertError {
     let hint = match (have, want) {
-        (Type::Object(_), Type::List(_) | Type::Set(_) | Type::Tuple(_)) => {
-            ", but this is an object"
-        }
+        (Type::Object(_), Type::List(_) | Type::Set(_) | Type::Tuple(_)) => ", but this is an object",
         (Type::Tuple(_) | Type::List(_), Type::Map(_) | Type::Object(_)) => ", but this is a list",
         _ => "",
     };
@@ -351,33 +320,20 @@ mod tests {
 
     #[test]
     fn says_which_part_does_not_fit() {
-        let value = Value::object(BTreeMap::from([(
-            Arc::from("a"),
-            Value::tuple(vec![Value::int(1), Value::string("x")]),
-        )]));
+        let value =
+            Value::object(BTreeMap::from([(Arc::from("a"), Value::tuple(vec![Value::int(1), Value::string("x")]))]));
         let want = Type::object([(Arc::from("a"), Type::list(Type::Number))]);
-        assert_eq!(
-            convert(&value, &want).unwrap_err().to_string(),
-            ".a[1]: a number is required"
-        );
+        assert_eq!(convert(&value, &want).unwrap_err().to_string(), ".a[1]: a number is required");
     }
 
     #[test]
     fn sensitivity_stays() {
         let secret = Value::string("1").with_sensitive(true);
         assert!(convert(&secret, &Type::Number).unwrap().is_sensitive());
-        let list = convert(
-            &Value::tuple(vec![secret.clone(), Value::int(2)]),
-            &Type::list(Type::String),
-        )
-        .unwrap();
+        let list = convert(&Value::tuple(vec![secret.clone(), Value::int(2)]), &Type::list(Type::String)).unwrap();
         assert!(!list.is_sensitive() && list.elements().unwrap()[0].is_sensitive());
         assert!(!list.elements().unwrap()[1].is_sensitive());
-        let set = convert(
-            &Value::tuple(vec![secret, Value::int(2)]),
-            &Type::set(Type::String),
-        )
-        .unwrap();
+        let set = convert(&Value::tuple(vec![secret, Value::int(2)]), &Type::set(Type::String)).unwrap();
         assert!(set.is_sensitive());
     }
 }

@@ -31,11 +31,7 @@ pub struct Span {
 impl Span {
     /// A span of `file` from byte `range.start` to `range.end`.
     pub fn new(file: impl Into<Arc<str>>, range: std::ops::Range<usize>) -> Self {
-        Span {
-            file: file.into(),
-            start: range.start,
-            end: range.end,
-        }
+        Span { file: file.into(), start: range.start, end: range.end }
     }
 
     /// The smallest span that covers both; `self` where the files differ.
@@ -44,11 +40,7 @@ impl Span {
         if self.file != other.file {
             return self.clone();
         }
-        Span {
-            file: self.file.clone(),
-            start: self.start.min(other.start),
-            end: self.end.max(other.end),
-        }
+        Span { file: self.file.clone(), start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 }
 
@@ -70,21 +62,12 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error without a place yet.
     pub fn error(summary: impl Into<String>) -> Self {
-        Diagnostic {
-            severity: Severity::Error,
-            summary: summary.into(),
-            detail: String::new(),
-            span: None,
-            hint: None,
-        }
+        Diagnostic { severity: Severity::Error, summary: summary.into(), detail: String::new(), span: None, hint: None }
     }
 
     /// A warning without a place yet.
     pub fn warning(summary: impl Into<String>) -> Self {
-        Diagnostic {
-            severity: Severity::Warning,
-            ..Diagnostic::error(summary)
-        }
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(summary) }
     }
 
     /// With the reason.
@@ -161,11 +144,7 @@ impl Diagnostics {
 
     /// `Err(self)` when one is an error, else the value and the warnings.
     pub fn or_ok<T>(self, value: T) -> Result<(T, Diagnostics), Diagnostics> {
-        if self.has_errors() {
-            Err(self)
-        } else {
-            Ok((value, self))
-        }
+        if self.has_errors() { Err(self) } else { Ok((value, self)) }
     }
 }
 
@@ -210,9 +189,7 @@ where
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(name, c), c))
         // A word of three letters is not "meant to be" another one that shares a single letter with it.
-        .filter(|(distance, c)| {
-            *distance <= MAX_SUGGESTION_DISTANCE && *distance < c.chars().count()
-        })
+        .filter(|(distance, c)| *distance <= MAX_SUGGESTION_DISTANCE && *distance < c.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
 }
@@ -233,10 +210,7 @@ pub struct Source {
 impl Source {
     /// A text under a name.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
-        Source {
-            name: name.into(),
-            text: text.into(),
-        }
+        Source { name: name.into(), text: text.into() }
     }
 
     /// A span of this source; of its first byte where an expression was made by hand and has none.
@@ -281,10 +255,7 @@ impl SourceMap {
     /// A file with its text, if it was read.
     pub fn source(&self, file: &str) -> Option<Source> {
         let (name, text) = self.files.get_key_value(file)?;
-        Some(Source {
-            name: name.clone(),
-            text: text.clone(),
-        })
+        Some(Source { name: name.clone(), text: text.clone() })
     }
 
     /// The text of a file, if it was read.
@@ -306,14 +277,8 @@ impl SourceMap {
         }
         let before = &text[..offset];
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        let column =
-            unicode_segmentation::UnicodeSegmentation::graphemes(&before[line_start..], true)
-                .count()
-                + 1;
-        Some(Position {
-            line: before.matches('\n').count() + 1,
-            column,
-        })
+        let column = unicode_segmentation::UnicodeSegmentation::graphemes(&before[line_start..], true).count() + 1;
+        Some(Position { line: before.matches('\n').count() + 1, column })
     }
 
     /// Reads a file and keeps it.

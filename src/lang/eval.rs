@@ -44,42 +44,20 @@ pub fn eval(expr: &Expression, scope: &Scope, source: &Source, diags: &mut Diagn
 }
 
 /// Numbers are read from the source: the parser keeps no more than an f64 of them.
-fn number(
-    range: Option<Range<usize>>,
-    parsed: &hcl::Number,
-    source: &Source,
-    diags: &mut Diagnostics,
-) -> Value {
+fn number(range: Option<Range<usize>>, parsed: &hcl::Number, source: &Source, diags: &mut Diagnostics) -> Value {
     let span = source.span(range.clone());
     let text = range.map(|r| source.slice(r)).unwrap_or_default();
     // The parser takes `-`, blanks and comments before the digits for part of the number.
-    let digits = text
-        .rfind(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .map_or(0, |i| {
-            let exponent = text[..i]
-                .rfind(['e', 'E'])
-                .filter(|_| matches!(text.as_bytes()[i], b'+' | b'-'));
-            let e = if matches!(text.as_bytes()[i], b'e' | b'E') {
-                Some(i)
-            } else {
-                exponent
-            };
-            match e {
-                Some(e) => text[..e]
-                    .rfind(|c: char| !(c.is_ascii_digit() || c == '.'))
-                    .map_or(0, |j| j + 1),
-                None => i + 1,
-            }
-        });
-    let read =
-        Number::parse(&text[digits..]).map(|n| if text.starts_with('-') { n.neg() } else { n });
-    match read.or_else(|| {
-        if text.is_empty() {
-            Number::parse(&parsed.to_string())
-        } else {
-            None
+    let digits = text.rfind(|c: char| !(c.is_ascii_digit() || c == '.')).map_or(0, |i| {
+        let exponent = text[..i].rfind(['e', 'E']).filter(|_| matches!(text.as_bytes()[i], b'+' | b'-'));
+        let e = if matches!(text.as_bytes()[i], b'e' | b'E') { Some(i) } else { exponent };
+        match e {
+            Some(e) => text[..e].rfind(|c: char| !(c.is_ascii_digit() || c == '.')).map_or(0, |j| j + 1),
+            None => i + 1,
         }
-    }) {
+    });
+    let read = Number::parse(&text[digits..]).map(|n| if text.starts_with('-') { n.neg() } else { n });
+    match read.or_else(|| if text.is_empty() { Number::parse(&parsed.to_string()) } else { None }) {
         Some(n) => Value::number(n),
         None => {
             diags.push(
@@ -114,26 +92,19 @@ pub(crate) fn variable(
         return Value::dynamic();
     }
     let names = scope.variable_names();
-    let d = Diagnostic::error("Unknown variable")
-        .detail(format!("There is no variable named {name:?}."))
-        .at(span);
+    let d = Diagnostic::error("Unknown variable").detail(format!("There is no variable named {name:?}.")).at(span);
     diags.push(match suggest(name, names.iter().map(AsRef::as_ref)) {
         Some(other) => d.hint(format!("did you mean {other:?}?")),
-        None if names.iter().any(|n| n.as_ref() == "var") => d.hint(format!(
-            "a variable is written var.{name}, a local local.{name}, and text in double quotes"
-        )),
+        None if names.iter().any(|n| n.as_ref() == "var") => {
+            d.hint(format!("a variable is written var.{name}, a local local.{name}, and text in double quotes"))
+        }
         None => d,
     });
     Value::dynamic()
 }
 
 fn array(array: &Array, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
-    Value::tuple(
-        array
-            .iter()
-            .map(|e| eval(e, scope, source, diags))
-            .collect(),
-    )
+    Value::tuple(array.iter().map(|e| eval(e, scope, source, diags)).collect())
 }
 
 fn object(object: &Object, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
@@ -157,28 +128,16 @@ fn object(object: &Object, scope: &Scope, source: &Source, diags: &mut Diagnosti
             None => known = false,
         }
     }
-    if known {
-        Value::object(entries).with_sensitive(sensitive)
-    } else {
-        Value::dynamic().with_sensitive(sensitive)
-    }
+    if known { Value::object(entries).with_sensitive(sensitive) } else { Value::dynamic().with_sensitive(sensitive) }
 }
 
 /// A key as a string, perhaps unknown; `None` after an error.
-fn object_key(
-    key: &ObjectKey,
-    scope: &Scope,
-    source: &Source,
-    diags: &mut Diagnostics,
-) -> Option<Value> {
+fn object_key(key: &ObjectKey, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Option<Value> {
     let span = source.span(key.span());
     let value = match key {
         ObjectKey::Ident(ident) => {
             // Of a repeated key the parser saw another name; the source has the one that was written.
-            let written = ident
-                .span()
-                .map(|r| source.slice(r).trim())
-                .filter(|s| !s.is_empty());
+            let written = ident.span().map(|r| source.slice(r).trim()).filter(|s| !s.is_empty());
             return Some(Value::string(written.unwrap_or(ident.as_str())));
         }
         ObjectKey::Expression(Expression::Null(_)) => return Some(Value::string("null")),
@@ -194,11 +153,7 @@ fn object_key(
         ObjectKey::Expression(expr) => eval(expr, scope, source, diags),
     };
     if value.is_null() {
-        diags.push(
-            Diagnostic::error("Null value as key")
-                .detail("A key of an object must not be null.")
-                .at(span),
-        );
+        diags.push(Diagnostic::error("Null value as key").detail("A key of an object must not be null.").at(span));
         return None;
     }
     match convert(&value, &Type::String) {
@@ -206,9 +161,7 @@ fn object_key(
         Err(e) => {
             diags.push(
                 Diagnostic::error("Incorrect key type")
-                    .detail(format!(
-                        "This expression cannot be the key of an object: {e}."
-                    ))
+                    .detail(format!("This expression cannot be the key of an object: {e}."))
                     .at(span),
             );
             None
@@ -232,9 +185,7 @@ fn conditional(c: &Conditional, scope: &Scope, source: &Source, diags: &mut Diag
     } else if let Some(ty) = unify(&[yes.ty().clone(), no.ty().clone()]) {
         ty
     } else {
-        let span = source
-            .span(c.true_expr.span())
-            .join(&source.span(c.false_expr.span()));
+        let span = source.span(c.true_expr.span()).join(&source.span(c.false_expr.span()));
         diags.push(
             inconsistent(format!(
                 "Both results must be of one type, but the first is {} and the second is {}.",
@@ -253,20 +204,15 @@ fn conditional(c: &Conditional, scope: &Scope, source: &Source, diags: &mut Diag
         }
         return Value::unknown(ty).with_sensitive(sensitive);
     };
-    let (value, value_diags, which, expr) = if taken {
-        (yes, yes_diags, "first", &c.true_expr)
-    } else {
-        (no, no_diags, "second", &c.false_expr)
-    };
+    let (value, value_diags, which, expr) =
+        if taken { (yes, yes_diags, "first", &c.true_expr) } else { (no, no_diags, "second", &c.false_expr) };
     diags.extend(value_diags);
     match convert(&value, &ty) {
         Ok(value) => value.tainted(sensitive),
         Err(e) => {
             diags.push(
-                inconsistent(format!(
-                    "The {which} result does not fit the type of the other: {e}."
-                ))
-                .at(source.span(expr.span())),
+                inconsistent(format!("The {which} result does not fit the type of the other: {e}."))
+                    .at(source.span(expr.span())),
             );
             Value::unknown(ty).with_sensitive(sensitive)
         }
@@ -279,11 +225,7 @@ fn inconsistent(detail: String) -> Diagnostic {
 
 fn with_article(ty: &Type) -> String {
     let words = ty.friendly();
-    let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "an"
-    } else {
-        "a"
-    };
+    let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {words}")
 }
 
@@ -307,10 +249,7 @@ pub(crate) fn condition(
         Err(_) => {
             diags.push(
                 Diagnostic::error("Incorrect condition type")
-                    .detail(format!(
-                        "A condition must be of type bool, but this is {}.",
-                        with_article(value.ty())
-                    ))
+                    .detail(format!("A condition must be of type bool, but this is {}.", with_article(value.ty())))
                     .at(source.span(range)),
             );
             None
@@ -434,39 +373,25 @@ struct ForResult<'a> {
 
 impl<'a> ForResult<'a> {
     fn new(f: &'a ForExpr) -> Self {
-        ForResult {
-            f,
-            known: true,
-            sensitive: false,
-            list: Vec::new(),
-            map: BTreeMap::new(),
-        }
+        ForResult { f, known: true, sensitive: false, list: Vec::new(), map: BTreeMap::new() }
     }
 
     fn round(&mut self, scope: &Scope, source: &Source, diags: &mut Diagnostics) {
         let Some(key_expr) = &self.f.key_expr else {
-            self.list
-                .push(eval(&self.f.value_expr, scope, source, diags));
+            self.list.push(eval(&self.f.value_expr, scope, source, diags));
             return;
         };
-        let invalid = |detail: String| {
-            Diagnostic::error("Invalid object key")
-                .detail(detail)
-                .at(source.span(key_expr.span()))
-        };
+        let invalid =
+            |detail: String| Diagnostic::error("Invalid object key").detail(detail).at(source.span(key_expr.span()));
         let key = eval(key_expr, scope, source, diags);
         if key.is_null() {
-            diags.push(invalid(
-                "The key of a \"for\" expression must not be null.".into(),
-            ));
+            diags.push(invalid("The key of a \"for\" expression must not be null.".into()));
             return;
         }
         let key = match convert(&key, &Type::String) {
             Ok(key) => key,
             Err(e) => {
-                diags.push(invalid(format!(
-                    "The key of a \"for\" expression must be text: {e}."
-                )));
+                diags.push(invalid(format!("The key of a \"for\" expression must be text: {e}.")));
                 return;
             }
         };
@@ -478,20 +403,12 @@ impl<'a> ForResult<'a> {
         };
         let values = self.map.entry(Arc::from(text)).or_default();
         if !values.is_empty() && !self.f.grouping {
-            let which = if key.is_sensitive() {
-                "a sensitive key".to_owned()
-            } else {
-                format!("the key {text:?}")
-            };
+            let which = if key.is_sensitive() { "a sensitive key".to_owned() } else { format!("the key {text:?}") };
             diags.push(
                 Diagnostic::error("Duplicate object key")
-                    .detail(format!(
-                        "Two elements of this \"for\" expression gave {which}."
-                    ))
+                    .detail(format!("Two elements of this \"for\" expression gave {which}."))
                     .at(source.span(key_expr.span()))
-                    .hint(
-                        "with ... after the value expression, the values of one key become a list",
-                    ),
+                    .hint("with ... after the value expression, the values of one key become a list"),
             );
             return;
         }
@@ -508,11 +425,7 @@ impl<'a> ForResult<'a> {
         }
         let grouping = self.f.grouping;
         let entries = self.map.into_iter().map(|(key, mut values)| {
-            let value = if grouping {
-                Value::tuple(values)
-            } else {
-                values.pop().unwrap_or_else(Value::dynamic)
-            };
+            let value = if grouping { Value::tuple(values) } else { values.pop().unwrap_or_else(Value::dynamic) };
             (key, value)
         });
         Value::object(entries.collect()).with_sensitive(sensitive)
@@ -527,9 +440,7 @@ pub(crate) fn template_text(
     diags: &mut Diagnostics,
 ) -> Option<Value> {
     let invalid = |detail: String| {
-        Diagnostic::error("Invalid template interpolation value")
-            .detail(detail)
-            .at(source.span(range.clone()))
+        Diagnostic::error("Invalid template interpolation value").detail(detail).at(source.span(range.clone()))
     };
     if value.is_null() {
         diags.push(
@@ -544,14 +455,9 @@ pub(crate) fn template_text(
     match convert(value, &Type::String) {
         Ok(text) => Some(text),
         Err(_) => {
-            let d = invalid(format!(
-                "A value of type {} has no text.",
-                value.ty().friendly()
-            ));
+            let d = invalid(format!("A value of type {} has no text.", value.ty().friendly()));
             diags.push(match value.kind() {
-                Kind::Elements(_) => {
-                    d.hint("join(\", \", value) or jsonencode(value) makes text of it")
-                }
+                Kind::Elements(_) => d.hint("join(\", \", value) or jsonencode(value) makes text of it"),
                 _ => d.hint("jsonencode(value) makes text of it"),
             });
             None

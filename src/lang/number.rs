@@ -45,13 +45,7 @@ pub struct NotANumber;
 impl Number {
     /// An exact integer, as functions make them.
     pub fn from_i64(n: i64) -> Number {
-        Number::rounded(
-            n < 0,
-            BigUint::from(n.unsigned_abs()),
-            0,
-            INTEGER_PRECISION,
-            false,
-        )
+        Number::rounded(n < 0, BigUint::from(n.unsigned_abs()), 0, INTEGER_PRECISION, false)
     }
 
     /// An exact integer of any size.
@@ -62,13 +56,7 @@ impl Number {
 
     /// Positive or negative infinity.
     pub fn infinity(negative: bool) -> Number {
-        Number {
-            negative,
-            infinite: true,
-            mantissa: BigUint::zero(),
-            exponent: 0,
-            precision: LITERAL_PRECISION,
-        }
+        Number { negative, infinite: true, mantissa: BigUint::zero(), exponent: 0, precision: LITERAL_PRECISION }
     }
 
     /// A float.
@@ -80,26 +68,13 @@ impl Number {
             return Err(NotANumber);
         }
         if f.is_infinite() {
-            return Ok(Number {
-                precision: FLOAT_PRECISION,
-                ..Number::infinity(f < 0.0)
-            });
+            return Ok(Number { precision: FLOAT_PRECISION, ..Number::infinity(f < 0.0) });
         }
         let bits = f.to_bits();
         let fraction = bits & ((1 << 52) - 1);
         let biased = i64::from(u16::try_from((bits >> 52) & 0x7ff).unwrap_or(0));
-        let (mantissa, exponent) = if biased == 0 {
-            (fraction, -1074)
-        } else {
-            (fraction | (1 << 52), biased - 1075)
-        };
-        Ok(Number::rounded(
-            f.is_sign_negative(),
-            BigUint::from(mantissa),
-            exponent,
-            FLOAT_PRECISION,
-            false,
-        ))
+        let (mantissa, exponent) = if biased == 0 { (fraction, -1074) } else { (fraction | (1 << 52), biased - 1075) };
+        Ok(Number::rounded(f.is_sign_negative(), BigUint::from(mantissa), exponent, FLOAT_PRECISION, false))
     }
 
     /// Reads decimal text as HCL converts strings: sign, digits, fraction, exponent; `.5`, `5.` and `inf` too.
@@ -120,23 +95,13 @@ impl Number {
         if whole.is_empty() && fraction.is_empty() {
             return None;
         }
-        if !whole
-            .bytes()
-            .chain(fraction.bytes())
-            .all(|b| b.is_ascii_digit())
-        {
+        if !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
             return None;
         }
         let joined = format!("{whole}{fraction}");
         let significant = joined.trim_start_matches('0');
         if significant.is_empty() {
-            return Some(Number::rounded(
-                negative,
-                BigUint::zero(),
-                0,
-                LITERAL_PRECISION,
-                false,
-            ));
+            return Some(Number::rounded(negative, BigUint::zero(), 0, LITERAL_PRECISION, false));
         }
         let decimal = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?;
         // Where the first digit stands decides whether the number is in range, however it was written.
@@ -152,29 +117,16 @@ impl Number {
 
     /// `±mantissa * 10^decimal`, rounded once.
     fn from_decimal(negative: bool, mantissa: BigUint, decimal: i64) -> Number {
-        let five =
-            BigUint::from(5u8).pow(u32::try_from(decimal.unsigned_abs()).unwrap_or(u32::MAX));
+        let five = BigUint::from(5u8).pow(u32::try_from(decimal.unsigned_abs()).unwrap_or(u32::MAX));
         if decimal >= 0 {
             return Number::rounded(negative, mantissa * five, decimal, LITERAL_PRECISION, false);
         }
         let (quotient, shift, sticky) = divide(&mantissa, &five, LITERAL_PRECISION);
-        Number::rounded(
-            negative,
-            quotient,
-            decimal - shift,
-            LITERAL_PRECISION,
-            sticky,
-        )
+        Number::rounded(negative, quotient, decimal - shift, LITERAL_PRECISION, sticky)
     }
 
     /// Cuts to `precision` bits (nearest, ties to even; `sticky` says that something more follows the last bit).
-    fn rounded(
-        negative: bool,
-        mut mantissa: BigUint,
-        mut exponent: i64,
-        precision: u32,
-        sticky: bool,
-    ) -> Number {
+    fn rounded(negative: bool, mut mantissa: BigUint, mut exponent: i64, precision: u32, sticky: bool) -> Number {
         let bits = mantissa.bits();
         if bits > u64::from(precision) {
             let shift = bits - u64::from(precision);
@@ -190,38 +142,16 @@ impl Number {
         mantissa >>= zeros;
         exponent += i64::try_from(zeros).unwrap_or(0);
         if mantissa.is_zero() {
-            return Number {
-                negative,
-                infinite: false,
-                mantissa,
-                exponent: 0,
-                precision,
-            };
+            return Number { negative, infinite: false, mantissa, exponent: 0, precision };
         }
-        let magnitude =
-            exponent.saturating_add(i64::try_from(mantissa.bits()).unwrap_or(MAX_EXPONENT));
+        let magnitude = exponent.saturating_add(i64::try_from(mantissa.bits()).unwrap_or(MAX_EXPONENT));
         if magnitude > MAX_EXPONENT {
-            return Number {
-                precision,
-                ..Number::infinity(negative)
-            };
+            return Number { precision, ..Number::infinity(negative) };
         }
         if magnitude < -MAX_EXPONENT {
-            return Number {
-                negative,
-                infinite: false,
-                mantissa: BigUint::zero(),
-                exponent: 0,
-                precision,
-            };
+            return Number { negative, infinite: false, mantissa: BigUint::zero(), exponent: 0, precision };
         }
-        Number {
-            negative,
-            infinite: false,
-            mantissa,
-            exponent,
-            precision,
-        }
+        Number { negative, infinite: false, mantissa, exponent, precision }
     }
 
     /// Whether it is zero, of either sign.
@@ -246,12 +176,7 @@ impl Number {
 
     /// The whole number, where it is one: sign and magnitude.
     pub fn to_integer(&self) -> Option<(bool, BigUint)> {
-        self.is_integer().then(|| {
-            (
-                self.negative,
-                &self.mantissa << self.exponent.unsigned_abs(),
-            )
-        })
+        self.is_integer().then(|| (self.negative, &self.mantissa << self.exponent.unsigned_abs()))
     }
 
     /// The integer, where it is one and fits.
@@ -259,9 +184,8 @@ impl Number {
         if !self.is_integer() || self.exponent > 63 {
             return None;
         }
-        let magnitude = i128::try_from(self.mantissa.to_u64()?)
-            .ok()?
-            .checked_shl(u32::try_from(self.exponent).ok()?)?;
+        let magnitude =
+            i128::try_from(self.mantissa.to_u64()?).ok()?.checked_shl(u32::try_from(self.exponent).ok()?)?;
         i64::try_from(if self.negative { -magnitude } else { magnitude }).ok()
     }
 
@@ -271,13 +195,7 @@ impl Number {
         if self.infinite {
             return sign * f64::INFINITY;
         }
-        let n = Number::rounded(
-            false,
-            self.mantissa.clone(),
-            self.exponent,
-            FLOAT_PRECISION,
-            false,
-        );
+        let n = Number::rounded(false, self.mantissa.clone(), self.exponent, FLOAT_PRECISION, false);
         let mantissa = n.mantissa.to_f64().unwrap_or(0.0);
         // Two steps, so that the power of a subnormal number does not vanish on the way.
         let exponent = i32::try_from(n.exponent.clamp(-2200, 2200)).unwrap_or(0);
@@ -287,19 +205,13 @@ impl Number {
     /// The same value with the other sign.
     #[must_use]
     pub fn neg(&self) -> Number {
-        Number {
-            negative: !self.negative,
-            ..self.clone()
-        }
+        Number { negative: !self.negative, ..self.clone() }
     }
 
     /// The magnitude.
     #[must_use]
     pub fn abs(&self) -> Number {
-        Number {
-            negative: false,
-            ..self.clone()
-        }
+        Number { negative: false, ..self.clone() }
     }
 
     /// Toward zero.
@@ -316,11 +228,7 @@ impl Number {
     #[must_use]
     pub fn floor(&self) -> Number {
         let whole = self.truncate();
-        if self.negative && !self.infinite && self.exponent < 0 {
-            whole.add_small(true)
-        } else {
-            whole
-        }
+        if self.negative && !self.infinite && self.exponent < 0 { whole.add_small(true) } else { whole }
     }
 
     /// Toward positive infinity.
@@ -339,11 +247,7 @@ impl Number {
 
     /// A finite whole number plus or minus one.
     fn add_small(&self, minus: bool) -> Number {
-        let one = Number {
-            negative: minus,
-            precision: self.precision,
-            ..Number::from_i64(1)
-        };
+        let one = Number { negative: minus, precision: self.precision, ..Number::from_i64(1) };
         self.add(&one).unwrap_or_else(|NotANumber| self.clone())
     }
 
@@ -364,23 +268,13 @@ impl Number {
         let left = &self.mantissa << (self.exponent - exponent).unsigned_abs();
         let right = &other.mantissa << (other.exponent - exponent).unsigned_abs();
         if self.negative == other.negative {
-            return Ok(Number::rounded(
-                self.negative,
-                left + right,
-                exponent,
-                precision,
-                false,
-            ));
+            return Ok(Number::rounded(self.negative, left + right, exponent, precision, false));
         }
         Ok(match left.cmp(&right) {
             // x − x is +0 when rounding to nearest.
             Ordering::Equal => Number::rounded(false, BigUint::zero(), 0, precision, false),
-            Ordering::Greater => {
-                Number::rounded(self.negative, left - right, exponent, precision, false)
-            }
-            Ordering::Less => {
-                Number::rounded(other.negative, right - left, exponent, precision, false)
-            }
+            Ordering::Greater => Number::rounded(self.negative, left - right, exponent, precision, false),
+            Ordering::Less => Number::rounded(other.negative, right - left, exponent, precision, false),
         })
     }
 
@@ -395,11 +289,7 @@ impl Number {
     pub fn mul(&self, other: &Number) -> Result<Number, NotANumber> {
         let negative = self.negative != other.negative;
         if self.infinite || other.infinite {
-            return if self.is_zero() || other.is_zero() {
-                Err(NotANumber)
-            } else {
-                Ok(Number::infinity(negative))
-            };
+            return if self.is_zero() || other.is_zero() { Err(NotANumber) } else { Ok(Number::infinity(negative)) };
         }
         // The product keeps the bits that it needs, up to 512, even where its operands have fewer.
         let full = Number::rounded(
@@ -410,10 +300,7 @@ impl Number {
             false,
         );
         let needed = u32::try_from(full.mantissa.bits()).unwrap_or(PRODUCT_PRECISION);
-        Ok(Number {
-            precision: needed.max(self.precision).max(other.precision),
-            ..full
-        })
+        Ok(Number { precision: needed.max(self.precision).max(other.precision), ..full })
     }
 
     /// # Errors
@@ -425,28 +312,13 @@ impl Number {
             return Err(NotANumber);
         }
         if self.infinite || other.is_zero() {
-            return Ok(Number {
-                precision,
-                ..Number::infinity(negative)
-            });
+            return Ok(Number { precision, ..Number::infinity(negative) });
         }
         if self.is_zero() || other.infinite {
-            return Ok(Number::rounded(
-                negative,
-                BigUint::zero(),
-                0,
-                precision,
-                false,
-            ));
+            return Ok(Number::rounded(negative, BigUint::zero(), 0, precision, false));
         }
         let (quotient, shift, sticky) = divide(&self.mantissa, &other.mantissa, precision);
-        Ok(Number::rounded(
-            negative,
-            quotient,
-            self.exponent - other.exponent - shift,
-            precision,
-            sticky,
-        ))
+        Ok(Number::rounded(negative, quotient, self.exponent - other.exponent - shift, precision, sticky))
     }
 
     /// The rest of a division that is cut toward zero; `x % 0` is `x`.
@@ -500,11 +372,7 @@ impl Number {
                 left.cmp(&right)
             }
         };
-        if a < 0 {
-            magnitude.reverse()
-        } else {
-            magnitude
-        }
+        if a < 0 { magnitude.reverse() } else { magnitude }
     }
 
     /// The shortest decimal that reads back as the same value at this number's own precision; `None` if infinite.
@@ -549,11 +417,7 @@ impl Number {
 fn divide(a: &BigUint, b: &BigUint, precision: u32) -> (BigUint, i64, bool) {
     let shift = (b.bits() + u64::from(precision) + 2).saturating_sub(a.bits());
     let (quotient, rest) = (a << shift).div_rem(b);
-    (
-        quotient,
-        i64::try_from(shift).unwrap_or(MAX_EXPONENT),
-        !rest.is_zero(),
-    )
+    (quotient, i64::try_from(shift).unwrap_or(MAX_EXPONENT), !rest.is_zero())
 }
 
 fn parse_exponent(text: &str) -> Option<i64> {
@@ -577,10 +441,7 @@ pub struct Decimal {
 impl Decimal {
     fn exact(mantissa: &BigUint, exponent: i64) -> Decimal {
         if mantissa.is_zero() {
-            return Decimal {
-                digits: Vec::new(),
-                exponent: 0,
-            };
+            return Decimal { digits: Vec::new(), exponent: 0 };
         }
         let (whole, tens) = if exponent >= 0 {
             (mantissa << exponent.unsigned_abs(), 0)
@@ -615,11 +476,7 @@ impl Decimal {
             return;
         };
         let tie = next == 5 && n + 1 == self.digits.len();
-        let up = if tie {
-            n > 0 && self.digits[n - 1] % 2 == 1
-        } else {
-            next >= 5
-        };
+        let up = if tie { n > 0 && self.digits[n - 1] % 2 == 1 } else { next >= 5 };
         if up { self.round_up(n) } else { self.cut(n) }
     }
 
@@ -709,29 +566,13 @@ mod tests {
             ("1e-20", "0.00000000000000000001"),
             (".5", "0.5"),
             ("5.", "5"),
-            (
-                "123456789012345678901234567890",
-                "123456789012345678901234567890",
-            ),
+            ("123456789012345678901234567890", "123456789012345678901234567890"),
             ("+007", "7"),
             ("1e21", "1000000000000000000000"),
         ] {
             assert_eq!(n(text).to_string(), want, "{text}");
         }
-        for bad in [
-            "",
-            "-",
-            ".",
-            " 1",
-            "1 ",
-            "0x10",
-            "1_000",
-            "1e",
-            "e3",
-            "--1",
-            "1e99999999999999999999",
-            "nan",
-        ] {
+        for bad in ["", "-", ".", " 1", "1 ", "0x10", "1_000", "1e", "e3", "--1", "1e99999999999999999999", "nan"] {
             assert!(Number::parse(bad).is_none(), "{bad}");
         }
     }
@@ -750,14 +591,8 @@ mod tests {
     #[test]
     fn floats_pass_through() {
         for f in [0.1, 1.5, -2.25, 1e300, 5e-324, f64::MAX, 0.0] {
-            assert!(
-                (Number::from_f64(f).unwrap().as_f64() - f).abs() == 0.0,
-                "{f}"
-            );
+            assert!((Number::from_f64(f).unwrap().as_f64() - f).abs() == 0.0, "{f}");
         }
-        assert_eq!(
-            Number::from_f64(2f64.powi(64)).unwrap().to_string(),
-            "18446744073709552000"
-        );
+        assert_eq!(Number::from_f64(2f64.powi(64)).unwrap().to_string(), "18446744073709552000");
     }
 }

@@ -10,12 +10,7 @@ use hcl::edit::Span as _;
 use hcl::edit::expr::{BinaryOp, BinaryOperator, UnaryOp, UnaryOperator};
 use std::cmp::Ordering;
 
-pub(crate) fn unary(
-    op: &UnaryOp,
-    scope: &Scope,
-    source: &Source,
-    diags: &mut Diagnostics,
-) -> Value {
+pub(crate) fn unary(op: &UnaryOp, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
     let ty = match op.operator.value() {
         UnaryOperator::Neg => Type::Number,
         UnaryOperator::Not => Type::Bool,
@@ -40,9 +35,7 @@ pub(crate) fn unary(
         UnaryOperator::Neg => value.as_number().map(|n| Value::number(n.neg())),
         UnaryOperator::Not => value.as_bool().map(|b| Value::bool(!b)),
     };
-    result
-        .unwrap_or_else(|| Value::unknown(ty))
-        .with_sensitive(value.is_sensitive())
+    result.unwrap_or_else(|| Value::unknown(ty)).with_sensitive(value.is_sensitive())
 }
 
 fn invalid_operand(which: &str, e: &ConvertError) -> Diagnostic {
@@ -53,12 +46,7 @@ fn failed(why: impl std::fmt::Display) -> Diagnostic {
     Diagnostic::error("Operation failed").detail(format!("Error during operation: {why}."))
 }
 
-pub(crate) fn binary(
-    op: &BinaryOp,
-    scope: &Scope,
-    source: &Source,
-    diags: &mut Diagnostics,
-) -> Value {
+pub(crate) fn binary(op: &BinaryOp, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
     use BinaryOperator as B;
     let operator = *op.operator.value();
     let operands = match operator {
@@ -76,13 +64,11 @@ pub(crate) fn binary(
     let right = eval(&op.rhs_expr, scope, source, &mut right_diags);
     let mut conversion = Diagnostics::new();
     let left = convert(&left, &operands).unwrap_or_else(|e| {
-        conversion
-            .push(invalid_operand("the left operand", &e).at(source.span(op.lhs_expr.span())));
+        conversion.push(invalid_operand("the left operand", &e).at(source.span(op.lhs_expr.span())));
         Value::dynamic()
     });
     let right = convert(&right, &operands).unwrap_or_else(|e| {
-        conversion
-            .push(invalid_operand("the right operand", &e).at(source.span(op.rhs_expr.span())));
+        conversion.push(invalid_operand("the right operand", &e).at(source.span(op.rhs_expr.span())));
         Value::dynamic()
     });
     if conversion.has_errors() {
@@ -92,14 +78,9 @@ pub(crate) fn binary(
         return Value::unknown(result_type);
     }
     let sensitive = left.is_sensitive() || right.is_sensitive();
-    if let Some((result, taken)) = short_circuit(operator, &left, &right, &left_diags, &right_diags)
-    {
+    if let Some((result, taken)) = short_circuit(operator, &left, &right, &left_diags, &right_diags) {
         // What is wrong with the side that does not decide is dropped, as with a conditional.
-        diags.extend(if taken == Side::Left {
-            left_diags
-        } else {
-            right_diags
-        });
+        diags.extend(if taken == Side::Left { left_diags } else { right_diags });
         return result.with_sensitive(sensitive);
     }
     let errors = left_diags.has_errors() || right_diags.has_errors();
@@ -109,19 +90,15 @@ pub(crate) fn binary(
         return Value::unknown(result_type).with_sensitive(sensitive);
     }
     if matches!(operator, B::Eq | B::NotEq) {
-        let equal = if left.ty() == &Type::Dynamic && left.is_unknown()
-            || right.ty() == &Type::Dynamic && right.is_unknown()
-        {
-            None
-        } else {
-            left.equals(&right)
-        };
+        let equal =
+            if left.ty() == &Type::Dynamic && left.is_unknown() || right.ty() == &Type::Dynamic && right.is_unknown() {
+                None
+            } else {
+                left.equals(&right)
+            };
         let sensitive = left.contains_sensitive() || right.contains_sensitive();
         return equal
-            .map_or_else(
-                || Value::unknown(Type::Bool),
-                |e| Value::bool(e == (operator == B::Eq)),
-            )
+            .map_or_else(|| Value::unknown(Type::Bool), |e| Value::bool(e == (operator == B::Eq)))
             .with_sensitive(sensitive);
     }
     if left.is_null() || right.is_null() {
@@ -129,18 +106,9 @@ pub(crate) fn binary(
         diags.push(failed(format_args!("the {side} operand is null")).at(source.span(op.span())));
         return Value::unknown(result_type);
     }
-    let result = match (
-        left.as_number(),
-        right.as_number(),
-        left.as_bool(),
-        right.as_bool(),
-    ) {
+    let result = match (left.as_number(), right.as_number(), left.as_bool(), right.as_bool()) {
         (Some(a), Some(b), ..) => arithmetic(operator, a, b),
-        (_, _, Some(a), Some(b)) => Ok(Value::bool(if operator == B::And {
-            a && b
-        } else {
-            a || b
-        })),
+        (_, _, Some(a), Some(b)) => Ok(Value::bool(if operator == B::And { a && b } else { a || b })),
         _ => Ok(Value::unknown(result_type.clone())),
     };
     match result {

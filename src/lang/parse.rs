@@ -33,10 +33,7 @@ pub fn parse_template(file_name: &Arc<str>, text: &str) -> Result<Template, Diag
 
 fn syntax_error(error: &parser::Error, file: &Arc<str>, text: &str) -> Diagnostic {
     let start = error.location().offset();
-    let end = text
-        .get(start..)
-        .and_then(|t| t.chars().next())
-        .map_or(start, |c| start + c.len_utf8());
+    let end = text.get(start..).and_then(|t| t.chars().next()).map_or(start, |c| start + c.len_utf8());
     Diagnostic::error("Invalid expression")
         .detail(format!("{}.", error.message()))
         .at(Span::new(file.clone(), start..end))

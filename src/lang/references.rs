@@ -34,22 +34,14 @@ pub struct Traversal {
 impl Traversal {
     /// The name of step `i`, where that step is a name.
     pub fn attribute(&self, i: usize) -> Option<&str> {
-        if let Some(Step::Attribute(name)) = self.steps.get(i) {
-            Some(name)
-        } else {
-            None
-        }
+        if let Some(Step::Attribute(name)) = self.steps.get(i) { Some(name) } else { None }
     }
 }
 
 /// Every reference in an expression, in the order in which they are written; names bound by a `for` inside of it are
 /// left out.
 pub fn references(expr: &Expression, source: &Source) -> Vec<Traversal> {
-    let mut finder = Finder {
-        source,
-        bound: Vec::new(),
-        found: Vec::new(),
-    };
+    let mut finder = Finder { source, bound: Vec::new(), found: Vec::new() };
     finder.expr(expr);
     finder.found
 }
@@ -75,20 +67,13 @@ struct Finder<'a> {
 impl<'a> Finder<'a> {
     fn add(&mut self, root: &str, steps: Vec<Step>, range: Option<std::ops::Range<usize>>) {
         if !self.bound.contains(&root) {
-            self.found.push(Traversal {
-                root: Arc::from(root),
-                steps,
-                span: self.source.span(range),
-            });
+            self.found.push(Traversal { root: Arc::from(root), steps, span: self.source.span(range) });
         }
     }
 
     fn expr(&mut self, expr: &'a Expression) {
         match expr {
-            Expression::Null(_)
-            | Expression::Bool(_)
-            | Expression::Number(_)
-            | Expression::String(_) => {}
+            Expression::Null(_) | Expression::Bool(_) | Expression::Number(_) | Expression::String(_) => {}
             Expression::Array(a) => a.iter().for_each(|e| self.expr(e)),
             Expression::Object(o) => {
                 for (key, value) in o.iter() {
@@ -109,11 +94,7 @@ impl<'a> Finder<'a> {
             }
             Expression::FuncCall(call) => {
                 // The second argument of `convert` is a type, not a value.
-                let types = if call.name.name.as_str() == "convert" {
-                    1
-                } else {
-                    usize::MAX
-                };
+                let types = if call.name.name.as_str() == "convert" { 1 } else { usize::MAX };
                 call.args.iter().take(types).for_each(|e| self.expr(e));
             }
             Expression::Traversal(t) => self.traversal(t),
@@ -125,8 +106,7 @@ impl<'a> Finder<'a> {
             Expression::ForExpr(f) => {
                 self.expr(&f.intro.collection_expr);
                 let depth = self.bound.len();
-                self.bound
-                    .extend(f.intro.key_var.as_ref().map(|k| k.as_str()));
+                self.bound.extend(f.intro.key_var.as_ref().map(|k| k.as_str()));
                 self.bound.push(f.intro.value_var.as_str());
                 if let Some(key) = &f.key_expr {
                     self.expr(key);
@@ -156,9 +136,7 @@ impl<'a> Finder<'a> {
             .map(|o| match o.value() {
                 TraversalOperator::GetAttr(name) => Step::Attribute(Arc::from(name.as_str())),
                 TraversalOperator::LegacyIndex(i) => Step::Index(*i.value()),
-                TraversalOperator::Index(Expression::String(key)) => {
-                    Step::Attribute(Arc::from(key.as_str()))
-                }
+                TraversalOperator::Index(Expression::String(key)) => Step::Attribute(Arc::from(key.as_str())),
                 TraversalOperator::Index(Expression::Number(n)) => {
                     n.value().as_u64().map_or(Step::Computed, Step::Index)
                 }
@@ -184,8 +162,7 @@ impl<'a> Finder<'a> {
                 Directive::For(d) => {
                     self.expr(&d.for_expr.collection_expr);
                     let depth = self.bound.len();
-                    self.bound
-                        .extend(d.for_expr.key_var.as_ref().map(|k| k.as_str()));
+                    self.bound.extend(d.for_expr.key_var.as_ref().map(|k| k.as_str()));
                     self.bound.push(d.for_expr.value_var.as_str());
                     d.for_expr.template.iter().for_each(|e| self.element(e));
                     self.bound.truncate(depth);

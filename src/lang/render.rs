@@ -15,10 +15,7 @@ pub struct RenderOptions {
 
 impl Default for RenderOptions {
     fn default() -> Self {
-        RenderOptions {
-            color: false,
-            width: DEFAULT_WIDTH,
-        }
+        RenderOptions { color: false, width: DEFAULT_WIDTH }
     }
 }
 
@@ -56,11 +53,7 @@ const RESET: &str = "\u{1b}[0m";
 /// Control characters of the template's text are replaced by their Unicode pictures.
 pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, options: RenderOptions) -> String {
     let paint = |code: &str, text: &str| -> String {
-        if options.color {
-            format!("{code}{text}{RESET}")
-        } else {
-            text.to_owned()
-        }
+        if options.color { format!("{code}{text}{RESET}") } else { text.to_owned() }
     };
     let (word, color) = match diagnostic.severity {
         Severity::Error => ("error", RED),
@@ -70,12 +63,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, options: RenderOptio
     let summary = printable(diagnostic.summary.trim_end());
     let mut summary_lines = summary.lines();
     let first = summary_lines.next().unwrap_or_default();
-    let _ = writeln!(
-        out,
-        "{} {}",
-        paint(color, &format!("{word}:")),
-        paint(BOLD, first)
-    );
+    let _ = writeln!(out, "{} {}", paint(color, &format!("{word}:")), paint(BOLD, first));
     let mut gutter = 1;
     if let Some(span) = &diagnostic.span {
         gutter = excerpt(&mut out, span, sources, color, &paint);
@@ -89,10 +77,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, options: RenderOptio
     }
     if let Some(hint) = &diagnostic.hint {
         let lead = paint(CYAN, "hint:");
-        for (i, wrapped) in wrap(&printable(hint), width.saturating_sub("hint: ".len()))
-            .into_iter()
-            .enumerate()
-        {
+        for (i, wrapped) in wrap(&printable(hint), width.saturating_sub("hint: ".len())).into_iter().enumerate() {
             let lead = if i == 0 { lead.as_str() } else { "     " };
             let _ = writeln!(out, "{indent}{lead} {wrapped}");
         }
@@ -109,10 +94,7 @@ fn excerpt(
     paint: &dyn Fn(&str, &str) -> String,
 ) -> usize {
     let file = printable(&span.file);
-    let (Some(text), Some(position)) = (
-        sources.text(&span.file),
-        sources.position(&span.file, span.start),
-    ) else {
+    let (Some(text), Some(position)) = (sources.text(&span.file), sources.position(&span.file, span.start)) else {
         let _ = writeln!(out, "  {} {file}", paint(BLUE, "-->"));
         return 1;
     };
@@ -121,16 +103,9 @@ fn excerpt(
     let gutter = last.to_string().len();
     let blank = " ".repeat(gutter);
     let bar = paint(BLUE, "|");
-    let _ = writeln!(
-        out,
-        "{blank}{} {file}:{}:{}",
-        paint(BLUE, "-->"),
-        position.line,
-        position.column
-    );
+    let _ = writeln!(out, "{blank}{} {file}:{}:{}", paint(BLUE, "-->"), position.line, position.column);
     let _ = writeln!(out, "{blank} {bar}");
-    let skip = (lines.len() > MAX_EXCERPT_LINES)
-        .then_some(MAX_EXCERPT_LINES / 2..lines.len() - MAX_EXCERPT_LINES / 2);
+    let skip = (lines.len() > MAX_EXCERPT_LINES).then_some(MAX_EXCERPT_LINES / 2..lines.len() - MAX_EXCERPT_LINES / 2);
     for (i, line) in lines.iter().enumerate() {
         if let Some(skip) = &skip
             && skip.contains(&i)
@@ -141,18 +116,9 @@ fn excerpt(
             continue;
         }
         let number = paint(BLUE, &format!("{:>gutter$}", line.number));
-        let _ = writeln!(
-            out,
-            "{}",
-            format!("{number} {bar} {}", line.text).trim_end()
-        );
+        let _ = writeln!(out, "{}", format!("{number} {bar} {}", line.text).trim_end());
         let marks = "^".repeat(line.marked.max(1));
-        let _ = writeln!(
-            out,
-            "{blank} {bar} {}{}",
-            " ".repeat(line.before),
-            paint(color, &marks)
-        );
+        let _ = writeln!(out, "{blank} {bar} {}{}", " ".repeat(line.before), paint(color, &marks));
     }
     let _ = writeln!(out, "{blank} {bar}");
     gutter
@@ -178,23 +144,13 @@ fn marked_lines(text: &str, span: &Span) -> Vec<MarkedLine> {
         let line_end = text[at..].find('\n').map_or(text.len(), |i| at + i);
         let line = text[at..line_end].trim_end_matches('\r');
         // Blanks before the marked part are not marked on the lines after the first.
-        let from = if at <= start {
-            start - at
-        } else {
-            line.len() - line.trim_start().len()
-        }
-        .min(line.len());
+        let from = if at <= start { start - at } else { line.len() - line.trim_start().len() }.min(line.len());
         let to = (end.max(at) - at).clamp(from, line.len());
         let columns = |s: &str| printable_line(s).graphemes(true).count();
         let before = columns(&line[..from]);
         let shown: String = printable_line(line).chars().take(MAX_LINE_CHARS).collect();
         let room = shown.graphemes(true).count().saturating_sub(before);
-        lines.push(MarkedLine {
-            number,
-            before,
-            marked: columns(&line[from..to]).min(room),
-            text: shown,
-        });
+        lines.push(MarkedLine { number, before, marked: columns(&line[from..to]).min(room), text: shown });
         number += 1;
         at = line_end + 1;
         if at >= end || at > text.len() {
@@ -224,11 +180,9 @@ pub fn printable(text: &str) -> String {
             '\n' | '\t' => c,
             '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
             '\u{7f}' => '\u{2421}',
-            '\u{80}'..='\u{9f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{200e}'
-            | '\u{200f}' => '\u{fffd}',
+            '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => {
+                '\u{fffd}'
+            }
             c => c,
         })
         .collect()

@@ -35,18 +35,9 @@ pub struct World {
 
 impl World {
     /// A world with `working_dir` as its base directory too.
-    pub fn new(
-        working_dir: impl Into<PathBuf>,
-        environment: BTreeMap<String, String>,
-        start: DateTime<Utc>,
-    ) -> World {
+    pub fn new(working_dir: impl Into<PathBuf>, environment: BTreeMap<String, String>, start: DateTime<Utc>) -> World {
         let working_dir = working_dir.into();
-        World {
-            base_dir: working_dir.clone(),
-            working_dir,
-            environment: Arc::new(environment),
-            start,
-        }
+        World { base_dir: working_dir.clone(), working_dir, environment: Arc::new(environment), start }
     }
 
     /// The same world with another base directory; a relative one starts from the working directory.
@@ -73,42 +64,26 @@ struct Frame {
 impl Scope {
     /// All functions, and no variable yet: any reference is "Variables not allowed" until a frame is added.
     pub fn new(world: Arc<World>) -> Scope {
-        Scope {
-            world,
-            functions: FunctionSet::All,
-            frame: None,
-        }
+        Scope { world, functions: FunctionSet::All, frame: None }
     }
 
     /// Constants only: neither variables nor functions.
     pub fn constant() -> Scope {
         let world = World::new(PathBuf::new(), BTreeMap::new(), DateTime::UNIX_EPOCH);
-        Scope {
-            functions: FunctionSet::None,
-            ..Scope::new(Arc::new(world))
-        }
+        Scope { functions: FunctionSet::None, ..Scope::new(Arc::new(world)) }
     }
 
     /// The same variables with other functions.
     #[must_use]
     pub fn with_functions(&self, functions: FunctionSet) -> Scope {
-        Scope {
-            functions,
-            ..self.clone()
-        }
+        Scope { functions, ..self.clone() }
     }
 
     /// A frame of variables above this scope; they shadow those of the same name below.
     #[must_use]
     pub fn child(&self, variables: impl IntoIterator<Item = (Arc<str>, Value)>) -> Scope {
-        let frame = Frame {
-            parent: self.frame.clone(),
-            variables: variables.into_iter().collect(),
-        };
-        Scope {
-            frame: Some(Arc::new(frame)),
-            ..self.clone()
-        }
+        let frame = Frame { parent: self.frame.clone(), variables: variables.into_iter().collect() };
+        Scope { frame: Some(Arc::new(frame)), ..self.clone() }
     }
 
     /// One variable more.
@@ -120,10 +95,7 @@ impl Scope {
     /// The same world and functions without any variable.
     #[must_use]
     pub fn without_variables(&self) -> Scope {
-        Scope {
-            frame: None,
-            ..self.clone()
-        }
+        Scope { frame: None, ..self.clone() }
     }
 
     /// The value of a root name.
@@ -166,10 +138,7 @@ impl Scope {
 
     /// The names of all functions that may be called here.
     pub fn function_names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        functions::all()
-            .iter()
-            .filter(|f| self.allows(f))
-            .map(|f| f.name)
+        functions::all().iter().filter(|f| self.allows(f)).map(|f| f.name)
     }
 
     fn allows(&self, function: &Function) -> bool {
@@ -177,9 +146,7 @@ impl Scope {
             FunctionSet::None => false,
             FunctionSet::EnvOnly => function.name == "env",
             FunctionSet::All => function.name != "env",
-            FunctionSet::InTemplateFile => {
-                function.name != "env" && function.name != "templatefile"
-            }
+            FunctionSet::InTemplateFile => function.name != "env" && function.name != "templatefile",
         }
     }
 

@@ -44,61 +44,28 @@ struct Marked<'a> {
 }
 
 /// Evaluates a quoted template.
-pub(crate) fn quoted(
-    t: &StringTemplate,
-    scope: &Scope,
-    source: &Source,
-    diags: &mut Diagnostics,
-) -> Value {
-    let mut flat = Flattener {
-        source,
-        quoting: Quoting::Quoted,
-        tokens: Vec::new(),
-        diags,
-    };
+pub(crate) fn quoted(t: &StringTemplate, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
+    let mut flat = Flattener { source, quoting: Quoting::Quoted, tokens: Vec::new(), diags };
     flat.elements(&mut t.iter());
     let tokens = strip(flat.tokens);
     render(&tokens, t.span(), scope, source, diags)
 }
 
 /// Evaluates a heredoc.
-pub(crate) fn heredoc(
-    t: &HeredocTemplate,
-    scope: &Scope,
-    source: &Source,
-    diags: &mut Diagnostics,
-) -> Value {
+pub(crate) fn heredoc(t: &HeredocTemplate, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
     let range = t.span();
-    let mut flat = Flattener {
-        source,
-        quoting: Quoting::Lines,
-        tokens: Vec::new(),
-        diags,
-    };
+    let mut flat = Flattener { source, quoting: Quoting::Lines, tokens: Vec::new(), diags };
     flat.elements(&mut t.template.iter());
     let mut tokens = strip(flat.tokens);
-    if range
-        .clone()
-        .is_some_and(|r| source.slice(r).starts_with("<<-"))
-    {
+    if range.clone().is_some_and(|r| source.slice(r).starts_with("<<-")) {
         dedent(&mut tokens);
     }
     render(&tokens, range, scope, source, diags)
 }
 
 /// Evaluates a whole text as a template; one that is nothing but an interpolation keeps its type.
-pub fn eval_template(
-    t: &Template,
-    scope: &Scope,
-    source: &Source,
-    diags: &mut Diagnostics,
-) -> Value {
-    let mut flat = Flattener {
-        source,
-        quoting: Quoting::Plain,
-        tokens: Vec::new(),
-        diags,
-    };
+pub fn eval_template(t: &Template, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
+    let mut flat = Flattener { source, quoting: Quoting::Plain, tokens: Vec::new(), diags };
     flat.elements(&mut t.iter());
     let tokens = strip(flat.tokens);
     render(&tokens, Some(0..source.text.len()), scope, source, diags)
@@ -193,10 +160,7 @@ fn unescape(raw: &str) -> Result<String, usize> {
         out.push_str(&rest[..i]);
         rest = &rest[i..];
         let at = raw.len() - rest.len();
-        if let Some(after) = rest
-            .strip_prefix("$${")
-            .or_else(|| rest.strip_prefix("%%{"))
-        {
+        if let Some(after) = rest.strip_prefix("$${").or_else(|| rest.strip_prefix("%%{")) {
             out.push_str(&rest[1..3]);
             rest = after;
             continue;
@@ -207,14 +171,8 @@ fn unescape(raw: &str) -> Result<String, usize> {
             continue;
         }
         let code = |digits: usize| -> Result<char, usize> {
-            let hex = rest
-                .get(2..2 + digits)
-                .filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))
-                .ok_or(at)?;
-            u32::from_str_radix(hex, 16)
-                .ok()
-                .and_then(char::from_u32)
-                .ok_or(at)
+            let hex = rest.get(2..2 + digits).filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit())).ok_or(at)?;
+            u32::from_str_radix(hex, 16).ok().and_then(char::from_u32).ok_or(at)
         };
         let (c, length) = match rest.as_bytes().get(1) {
             Some(b'n') => ('\n', 2),
@@ -243,12 +201,7 @@ fn strip(mut tokens: Vec<Marked<'_>>) -> Vec<Marked<'_>> {
         {
             text.truncate(text.trim_end().len());
         }
-        if after
-            && let Some(Marked {
-                token: Token::Literal(text),
-                ..
-            }) = tokens.get_mut(i + 1)
-        {
+        if after && let Some(Marked { token: Token::Literal(text), .. }) = tokens.get_mut(i + 1) {
             *text = text.trim_start().to_owned();
         }
     }
@@ -291,27 +244,13 @@ fn render(
     diags: &mut Diagnostics,
 ) -> Value {
     // `"${x}"` is x itself, whatever its type.
-    if let [
-        Marked {
-            token: Token::Interpolation(expr, _),
-            ..
-        },
-    ] = tokens
-    {
+    if let [Marked { token: Token::Interpolation(expr, _), .. }] = tokens {
         return eval(expr, scope, source, diags);
     }
-    let mut out = Output {
-        text: String::new(),
-        known: true,
-        sensitive: false,
-    };
+    let mut out = Output { text: String::new(), known: true, sensitive: false };
     out.tokens(tokens, scope, source, diags);
     let _ = range;
-    let value = if out.known {
-        Value::string(&out.text)
-    } else {
-        Value::unknown(Type::String)
-    };
+    let value = if out.known { Value::string(&out.text) } else { Value::unknown(Type::String) };
     value.with_sensitive(out.sensitive)
 }
 
@@ -322,13 +261,7 @@ struct Output {
 }
 
 impl Output {
-    fn tokens(
-        &mut self,
-        tokens: &[Marked<'_>],
-        scope: &Scope,
-        source: &Source,
-        diags: &mut Diagnostics,
-    ) {
+    fn tokens(&mut self, tokens: &[Marked<'_>], scope: &Scope, source: &Source, diags: &mut Diagnostics) {
         let mut i = 0;
         while let Some(marked) = tokens.get(i) {
             match &marked.token {
@@ -347,13 +280,7 @@ impl Output {
                 Token::If(expr) => {
                     let end = closing(tokens, i);
                     let middle = own_else(tokens, i, end);
-                    self.branch(
-                        expr,
-                        (&tokens[i + 1..middle], tokens.get(middle + 1..end)),
-                        scope,
-                        source,
-                        diags,
-                    );
+                    self.branch(expr, (&tokens[i + 1..middle], tokens.get(middle + 1..end)), scope, source, diags);
                     i = end;
                 }
                 Token::For(d) => {

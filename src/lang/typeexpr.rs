@@ -48,11 +48,9 @@ impl Defaults {
                 let filled: Vec<Value> = elements
                     .iter()
                     .enumerate()
-                    .map(|(i, v)| {
-                        match every.or_else(|| self.children.get(i.to_string().as_str())) {
-                            Some(defaults) => defaults.apply(v),
-                            None => v.clone(),
-                        }
+                    .map(|(i, v)| match every.or_else(|| self.children.get(i.to_string().as_str())) {
+                        Some(defaults) => defaults.apply(v),
+                        None => v.clone(),
                     })
                     .collect();
                 // Defaults may make the elements' types differ: conversion brings them together again.
@@ -82,10 +80,7 @@ impl Defaults {
 impl TypeConstraint {
     /// No constraint at all.
     pub fn any() -> TypeConstraint {
-        TypeConstraint {
-            ty: Type::Dynamic,
-            defaults: None,
-        }
+        TypeConstraint { ty: Type::Dynamic, defaults: None }
     }
 
     /// The value with defaults filled in, converted to the type.
@@ -115,15 +110,8 @@ struct Parser<'a> {
 /// # Errors
 /// What is no type there.
 pub fn parse_type(expr: &Expression, source: &Source) -> Result<TypeConstraint, Diagnostic> {
-    let (ty, defaults) = Parser {
-        source,
-        defaults: true,
-    }
-    .ty(expr, MAX_TYPE_DEPTH)?;
-    Ok(TypeConstraint {
-        ty,
-        defaults: (!defaults.is_empty()).then_some(defaults),
-    })
+    let (ty, defaults) = Parser { source, defaults: true }.ty(expr, MAX_TYPE_DEPTH)?;
+    Ok(TypeConstraint { ty, defaults: (!defaults.is_empty()).then_some(defaults) })
 }
 
 /// Reads the second argument of `convert`: no defaults, and `optional(T)` leaves nothing out.
@@ -131,23 +119,14 @@ pub fn parse_type(expr: &Expression, source: &Source) -> Result<TypeConstraint, 
 /// # Errors
 /// What is no type there.
 pub fn parse_convert_type(expr: &Expression, source: &Source) -> Result<Type, Diagnostic> {
-    Parser {
-        source,
-        defaults: false,
-    }
-    .ty(expr, MAX_TYPE_DEPTH)
-    .map(|(ty, _)| ty.without_optional())
+    Parser { source, defaults: false }.ty(expr, MAX_TYPE_DEPTH).map(|(ty, _)| ty.without_optional())
 }
 
-const WORDS: [&str; 8] = [
-    "string", "number", "bool", "any", "list", "set", "map", "object",
-];
+const WORDS: [&str; 8] = ["string", "number", "bool", "any", "list", "set", "map", "object"];
 
 impl Parser<'_> {
     fn error(&self, expr: &Expression, detail: impl Into<String>) -> Diagnostic {
-        Diagnostic::error("Invalid type specification")
-            .detail(detail)
-            .at(self.source.span(expr.span()))
+        Diagnostic::error("Invalid type specification").detail(detail).at(self.source.span(expr.span()))
     }
 
     fn ty(&self, expr: &Expression, depth: usize) -> Result<(Type, Defaults), Diagnostic> {
@@ -161,7 +140,10 @@ impl Parser<'_> {
             Expression::String(word) if WORDS.contains(&word.as_str()) => Err(self
                 .error(expr, "A type is a keyword, not a string.")
                 .hint(format!("write {} without the quotes", word.as_str()))),
-            _ => Err(self.error(expr, "A type is either a keyword (string, number, bool, any) or a constructor such as list(string).")),
+            _ => Err(self.error(
+                expr,
+                "A type is either a keyword (string, number, bool, any) or a constructor such as list(string).",
+            )),
         }
     }
 
@@ -172,22 +154,13 @@ impl Parser<'_> {
             "bool" => Ok(Type::Bool),
             "any" => Ok(Type::Dynamic),
             "list" | "set" | "map" => Err(self
-                .error(
-                    expr,
-                    format!("The type {word} needs the type of its elements as its argument."),
-                )
+                .error(expr, format!("The type {word} needs the type of its elements as its argument."))
                 .hint(format!("write {word}(string), or {word}(any)"))),
             "object" => Err(self
-                .error(
-                    expr,
-                    "The type object needs its attributes as its argument.",
-                )
+                .error(expr, "The type object needs its attributes as its argument.")
                 .hint("write object({ name = string })")),
             "tuple" => Err(self
-                .error(
-                    expr,
-                    "The type tuple needs the types of its elements as its argument.",
-                )
+                .error(expr, "The type tuple needs the types of its elements as its argument.")
                 .hint("write tuple([string, number])")),
             _ => {
                 let d = self.error(expr, format!("The keyword {word:?} is not a type."));
@@ -201,12 +174,7 @@ impl Parser<'_> {
         }
     }
 
-    fn call(
-        &self,
-        expr: &Expression,
-        call: &FuncCall,
-        depth: usize,
-    ) -> Result<(Type, Defaults), Diagnostic> {
+    fn call(&self, expr: &Expression, call: &FuncCall, depth: usize) -> Result<(Type, Defaults), Diagnostic> {
         let name = call.name.name.as_str();
         match name {
             "string" | "number" | "bool" | "any" => {
@@ -215,39 +183,28 @@ impl Parser<'_> {
                     .hint(format!("write {name}")));
             }
             "optional" => {
-                return Err(self.error(
-                    expr,
-                    "The modifier optional(…) is only for attributes of an object type.",
-                ));
+                return Err(self.error(expr, "The modifier optional(…) is only for attributes of an object type."));
             }
             "list" | "set" | "map" | "tuple" | "object" => {}
             _ => {
                 let d = self.error(expr, format!("There is no type constructor {name:?}."));
-                return Err(
-                    match suggest(name, ["list", "set", "map", "tuple", "object"]) {
-                        Some(other) => d.hint(format!("did you mean {other:?}?")),
-                        None => d,
-                    },
-                );
+                return Err(match suggest(name, ["list", "set", "map", "tuple", "object"]) {
+                    Some(other) => d.hint(format!("did you mean {other:?}?")),
+                    None => d,
+                });
             }
         }
         let mut arguments = call.args.iter();
-        let (Some(argument), None, false) =
-            (arguments.next(), arguments.next(), call.args.expand_final())
-        else {
-            return Err(self.error(
-                expr,
-                format!("The type constructor {name} takes exactly one argument."),
-            ));
+        let (Some(argument), None, false) = (arguments.next(), arguments.next(), call.args.expand_final()) else {
+            return Err(self.error(expr, format!("The type constructor {name} takes exactly one argument.")));
         };
         let mut defaults = Defaults::default();
         let ty = match name {
             "tuple" => {
                 let Expression::Array(array) = argument else {
-                    return Err(self.error(
-                        argument,
-                        "The argument of tuple is a list of types: tuple([string, number]).",
-                    ));
+                    return Err(
+                        self.error(argument, "The argument of tuple is a list of types: tuple([string, number]).")
+                    );
                 };
                 let mut types = Vec::new();
                 for (i, element) in array.iter().enumerate() {
@@ -273,22 +230,14 @@ impl Parser<'_> {
 
     fn object(&self, argument: &Expression, depth: usize) -> Result<(Type, Defaults), Diagnostic> {
         let Expression::Object(object) = argument else {
-            return Err(self.error(
-                argument,
-                "The argument of object is its attributes: object({ name = string }).",
-            ));
+            return Err(self.error(argument, "The argument of object is its attributes: object({ name = string })."));
         };
-        let mut ty = ObjectType {
-            attributes: BTreeMap::new(),
-            optional: BTreeSet::new(),
-        };
+        let mut ty = ObjectType { attributes: BTreeMap::new(), optional: BTreeSet::new() };
         let mut defaults = Defaults::default();
         for (key, value) in object.iter() {
             let key_span = self.source.span(key.span());
             let name: Arc<str> = match key {
-                ObjectKey::Ident(ident) => {
-                    Arc::from(self.key_text(ident.span()).unwrap_or(ident.as_str()))
-                }
+                ObjectKey::Ident(ident) => Arc::from(self.key_text(ident.span()).unwrap_or(ident.as_str())),
                 ObjectKey::Expression(Expression::String(s)) => Arc::from(s.as_str()),
                 ObjectKey::Expression(_) => {
                     return Err(Diagnostic::error("Invalid type specification")
@@ -315,17 +264,11 @@ impl Parser<'_> {
 
     /// A repeated key was given another name for the parser; the source still has the one that was written.
     fn key_text(&self, range: Option<std::ops::Range<usize>>) -> Option<&str> {
-        range
-            .map(|r| self.source.slice(r).trim())
-            .filter(|s| !s.is_empty())
+        range.map(|r| self.source.slice(r).trim()).filter(|s| !s.is_empty())
     }
 
     /// Type, whether it may be left out, its default, defaults inside.
-    fn attribute(
-        &self,
-        expr: &Expression,
-        depth: usize,
-    ) -> Result<(Type, bool, Option<Value>, Defaults), Diagnostic> {
+    fn attribute(&self, expr: &Expression, depth: usize) -> Result<(Type, bool, Option<Value>, Defaults), Diagnostic> {
         let call = match expr {
             Expression::FuncCall(call) if call.name.name.as_str() == "optional" => call,
             _ => {
@@ -338,16 +281,10 @@ impl Parser<'_> {
             [ty] => (*ty, None),
             [ty, default] if self.defaults => (*ty, Some(*default)),
             [_, _] => {
-                return Err(self.error(
-                    expr,
-                    "A default of optional(…) is only for the type of a variable.",
-                ));
+                return Err(self.error(expr, "A default of optional(…) is only for the type of a variable."));
             }
             _ => {
-                return Err(self.error(
-                    expr,
-                    "optional(…) takes the type of the attribute, and perhaps its default.",
-                ));
+                return Err(self.error(expr, "optional(…) takes the type of the attribute, and perhaps its default."));
             }
         };
         let (ty, child) = self.ty(ty_expr, depth - 1)?;
@@ -357,16 +294,11 @@ impl Parser<'_> {
 
     fn default(&self, expr: &Expression, ty: &Type) -> Result<Value, Diagnostic> {
         let invalid = |detail: String, span: Option<Span>| {
-            Diagnostic::error("Invalid default value for optional attribute")
-                .detail(detail)
-                .at(span)
+            Diagnostic::error("Invalid default value for optional attribute").detail(detail).at(span)
         };
         let mut diags = Diagnostics::new();
         let value = eval(expr, &Scope::constant(), self.source, &mut diags);
-        if let Some(d) = diags
-            .into_iter()
-            .find(|d| d.severity == crate::diag::Severity::Error)
-        {
+        if let Some(d) = diags.into_iter().find(|d| d.severity == crate::diag::Severity::Error) {
             return Err(d);
         }
         convert(&value, ty).map_err(|e| {

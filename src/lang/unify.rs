@@ -20,10 +20,7 @@ pub fn unify(types: &[Type]) -> Option<Type> {
     }
     let mut candidates: Vec<&Type> = types.iter().collect();
     candidates.sort_by(|a, b| preference(a, b));
-    candidates
-        .into_iter()
-        .find(|want| types.iter().all(|t| t == *want || can_convert(t, want)))
-        .cloned()
+    candidates.into_iter().find(|want| types.iter().all(|t| t == *want || can_convert(t, want))).cloned()
 }
 
 enum Outcome {
@@ -77,51 +74,26 @@ fn structural(types: &[Type]) -> Outcome {
         return collection(Type::set);
     }
     if objects > 0 && objects + dynamic == all {
-        return if dynamic > 0 {
-            Outcome::Type(Type::Dynamic)
-        } else {
-            same_objects(types).into()
-        };
+        return if dynamic > 0 { Outcome::Type(Type::Dynamic) } else { same_objects(types).into() };
     }
     if tuples > 0 && tuples + dynamic == all {
-        return if dynamic > 0 {
-            Outcome::Type(Type::Dynamic)
-        } else {
-            same_tuples(types).into()
-        };
+        return if dynamic > 0 { Outcome::Type(Type::Dynamic) } else { same_tuples(types).into() };
     }
-    if objects > 0 && tuples > 0 {
-        Outcome::Impossible
-    } else {
-        Outcome::Undecided
-    }
+    if objects > 0 && tuples > 0 { Outcome::Impossible } else { Outcome::Undecided }
 }
 
 /// Unifies with every type that `is` picks replaced by the one collection that `as_collection` makes of those.
-fn flattened(
-    types: &[Type],
-    is: fn(&Type) -> bool,
-    as_collection: fn(&[Type]) -> Option<Type>,
-) -> Option<Type> {
+fn flattened(types: &[Type], is: fn(&Type) -> bool, as_collection: fn(&[Type]) -> Option<Type>) -> Option<Type> {
     let picked: Vec<Type> = types.iter().filter(|t| is(t)).cloned().collect();
     let collection = as_collection(&picked)?;
-    let replaced: Vec<Type> = types
-        .iter()
-        .map(|t| if is(t) { collection.clone() } else { t.clone() })
-        .collect();
+    let replaced: Vec<Type> = types.iter().map(|t| if is(t) { collection.clone() } else { t.clone() }).collect();
     unify(&replaced)
 }
 
 fn attributes_as_map(objects: &[Type]) -> Option<Type> {
     let all: Vec<Type> = objects
         .iter()
-        .filter_map(|t| {
-            if let Type::Object(o) = t {
-                Some(o.attributes.values().cloned())
-            } else {
-                None
-            }
-        })
+        .filter_map(|t| if let Type::Object(o) = t { Some(o.attributes.values().cloned()) } else { None })
         .flatten()
         .collect();
     unify(&all).map(Type::map)
@@ -130,29 +102,15 @@ fn attributes_as_map(objects: &[Type]) -> Option<Type> {
 fn elements_as_list(tuples: &[Type]) -> Option<Type> {
     let all: Vec<Type> = tuples
         .iter()
-        .filter_map(|t| {
-            if let Type::Tuple(e) = t {
-                Some(e.iter().cloned())
-            } else {
-                None
-            }
-        })
+        .filter_map(|t| if let Type::Tuple(e) = t { Some(e.iter().cloned()) } else { None })
         .flatten()
         .collect();
     unify(&all).map(Type::list)
 }
 
 fn same_objects(types: &[Type]) -> Option<Type> {
-    let objects: Vec<_> = types
-        .iter()
-        .filter_map(|t| {
-            if let Type::Object(o) = t {
-                Some(&o.attributes)
-            } else {
-                None
-            }
-        })
-        .collect();
+    let objects: Vec<_> =
+        types.iter().filter_map(|t| if let Type::Object(o) = t { Some(&o.attributes) } else { None }).collect();
     let (first, rest) = objects.split_first()?;
     if rest.iter().any(|o| o.keys().ne(first.keys())) {
         return attributes_as_map(types);
@@ -167,16 +125,7 @@ fn same_objects(types: &[Type]) -> Option<Type> {
 }
 
 fn same_tuples(types: &[Type]) -> Option<Type> {
-    let tuples: Vec<_> = types
-        .iter()
-        .filter_map(|t| {
-            if let Type::Tuple(e) = t {
-                Some(e)
-            } else {
-                None
-            }
-        })
-        .collect();
+    let tuples: Vec<_> = types.iter().filter_map(|t| if let Type::Tuple(e) = t { Some(e) } else { None }).collect();
     let (first, rest) = tuples.split_first()?;
     if rest.iter().any(|t| t.len() != first.len()) {
         return elements_as_list(types);
@@ -200,9 +149,7 @@ fn preference(a: &Type, b: &Type) -> Ordering {
         (a, String) if a.is_primitive() => Ordering::Greater,
         (List(a), List(b)) | (Set(a), Set(b)) | (Map(a), Map(b)) => preference(a, b),
         (Tuple(_) | List(_), Set(_)) | (List(_), Tuple(_)) | (Map(_), Object(_)) => Ordering::Less,
-        (Set(_), Tuple(_) | List(_)) | (Tuple(_), List(_)) | (Object(_), Map(_)) => {
-            Ordering::Greater
-        }
+        (Set(_), Tuple(_) | List(_)) | (Tuple(_), List(_)) | (Object(_), Map(_)) => Ordering::Greater,
         (Object(a), Object(b)) if a.attributes.keys().eq(b.attributes.keys()) => {
             unanimous(a.attributes.values().zip(b.attributes.values()))
         }

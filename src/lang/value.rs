@@ -60,10 +60,7 @@ impl Type {
     /// `object({…})` without optional attributes.
     pub fn object(attributes: impl IntoIterator<Item = (Arc<str>, Type)>) -> Type {
         let attributes = attributes.into_iter().collect();
-        Type::Object(Arc::new(ObjectType {
-            attributes,
-            optional: BTreeSet::new(),
-        }))
+        Type::Object(Arc::new(ObjectType { attributes, optional: BTreeSet::new() }))
     }
     /// The type of every element of a list, set or map.
     pub fn element(&self) -> Option<&Type> {
@@ -99,11 +96,7 @@ impl Type {
             Type::Set(e) => Type::set(e.without_optional()),
             Type::Map(e) => Type::map(e.without_optional()),
             Type::Tuple(t) => Type::tuple(t.iter().map(Type::without_optional)),
-            Type::Object(o) => Type::object(
-                o.attributes
-                    .iter()
-                    .map(|(k, t)| (k.clone(), t.without_optional())),
-            ),
+            Type::Object(o) => Type::object(o.attributes.iter().map(|(k, t)| (k.clone(), t.without_optional()))),
         }
     }
     /// In a word or two, for messages: `string`, `list of number`, `object`.
@@ -204,11 +197,7 @@ impl fmt::Debug for Value {
 impl Value {
     /// A value from its parts. The caller vouches that `kind` is of type `ty`.
     pub fn new(ty: Type, kind: Kind) -> Value {
-        Value {
-            ty,
-            kind,
-            sensitive: false,
-        }
+        Value { ty, kind, sensitive: false }
     }
     /// Null of a type.
     pub fn null(ty: Type) -> Value {
@@ -225,11 +214,7 @@ impl Value {
     /// A string, put into Unicode NFC (as every string of HCL is).
     pub fn string(s: impl AsRef<str>) -> Value {
         let s = s.as_ref();
-        let text: Arc<str> = if s.is_ascii() {
-            Arc::from(s)
-        } else {
-            s.nfc().collect::<String>().into()
-        };
+        let text: Arc<str> = if s.is_ascii() { Arc::from(s) } else { s.nfc().collect::<String>().into() };
         Value::new(Type::String, Kind::String(text))
     }
     /// A bool.
@@ -255,10 +240,7 @@ impl Value {
     }
     /// A list of strings.
     pub fn strings<S: AsRef<str>>(values: impl IntoIterator<Item = S>) -> Value {
-        Value::list(
-            Type::String,
-            values.into_iter().map(Value::string).collect(),
-        )
+        Value::list(Type::String, values.into_iter().map(Value::string).collect())
     }
     /// A set; every element must be of type `element`. Repeats vanish, the rest is put in order; the set as a whole is
     /// sensitive where an element is (which element it was can no longer be told apart).
@@ -278,14 +260,8 @@ impl Value {
     }
     /// An object, each attribute keeping its own type.
     pub fn object(entries: BTreeMap<Arc<str>, Value>) -> Value {
-        let attributes = entries
-            .iter()
-            .map(|(k, v)| (k.clone(), v.ty.clone()))
-            .collect();
-        let ty = ObjectType {
-            attributes,
-            optional: BTreeSet::new(),
-        };
+        let attributes = entries.iter().map(|(k, v)| (k.clone(), v.ty.clone())).collect();
+        let ty = ObjectType { attributes, optional: BTreeSet::new() };
         Value::new(Type::Object(Arc::new(ty)), Kind::Entries(Arc::new(entries)))
     }
 
@@ -369,43 +345,23 @@ impl Value {
     }
     /// The text of a known string.
     pub fn as_str(&self) -> Option<&str> {
-        if let Kind::String(s) = &self.kind {
-            Some(s)
-        } else {
-            None
-        }
+        if let Kind::String(s) = &self.kind { Some(s) } else { None }
     }
     /// A known bool.
     pub fn as_bool(&self) -> Option<bool> {
-        if let Kind::Bool(b) = self.kind {
-            Some(b)
-        } else {
-            None
-        }
+        if let Kind::Bool(b) = self.kind { Some(b) } else { None }
     }
     /// A known number.
     pub fn as_number(&self) -> Option<&Number> {
-        if let Kind::Number(n) = &self.kind {
-            Some(n)
-        } else {
-            None
-        }
+        if let Kind::Number(n) = &self.kind { Some(n) } else { None }
     }
     /// The elements of a known list, set or tuple.
     pub fn elements(&self) -> Option<&[Value]> {
-        if let Kind::Elements(e) = &self.kind {
-            Some(e)
-        } else {
-            None
-        }
+        if let Kind::Elements(e) = &self.kind { Some(e) } else { None }
     }
     /// The entries of a known map or object.
     pub fn entries(&self) -> Option<&BTreeMap<Arc<str>, Value>> {
-        if let Kind::Entries(e) = &self.kind {
-            Some(e)
-        } else {
-            None
-        }
+        if let Kind::Entries(e) = &self.kind { Some(e) } else { None }
     }
     /// How many elements or entries it has.
     pub fn len(&self) -> Option<usize> {
@@ -422,17 +378,8 @@ impl Value {
             Kind::Elements(e) if matches!(self.ty, Type::Set(_)) => {
                 Some(e.iter().map(|v| (v.clone(), v.clone())).collect())
             }
-            Kind::Elements(e) => Some(
-                (0..)
-                    .zip(e.iter())
-                    .map(|(i, v)| (Value::int(i), v.clone()))
-                    .collect(),
-            ),
-            Kind::Entries(e) => Some(
-                e.iter()
-                    .map(|(k, v)| (Value::string(k), v.clone()))
-                    .collect(),
-            ),
+            Kind::Elements(e) => Some((0..).zip(e.iter()).map(|(i, v)| (Value::int(i), v.clone())).collect()),
+            Kind::Entries(e) => Some(e.iter().map(|(k, v)| (Value::string(k), v.clone())).collect()),
             _ => None,
         }
     }
@@ -495,9 +442,7 @@ impl Value {
             (Kind::Number(a), Kind::Number(b)) => Some(a == b),
             (Kind::String(a), Kind::String(b)) => Some(a == b),
             (Kind::Elements(a), Kind::Elements(b)) => {
-                if std::mem::discriminant(&self.ty) != std::mem::discriminant(&other.ty)
-                    || a.len() != b.len()
-                {
+                if std::mem::discriminant(&self.ty) != std::mem::discriminant(&other.ty) || a.len() != b.len() {
                     return Some(false);
                 }
                 all_equal(a.iter().zip(b.iter()))
@@ -527,9 +472,7 @@ impl Value {
             (Kind::String(a), Kind::String(b)) => a.cmp(b),
             (Kind::Number(a), Kind::Number(b)) => a.compare(b),
             (Kind::Bool(a), Kind::Bool(b)) => a.cmp(b),
-            _ => rank(a)
-                .cmp(&rank(b))
-                .then_with(|| a.set_key().cmp(&b.set_key())),
+            _ => rank(a).cmp(&rank(b)).then_with(|| a.set_key().cmp(&b.set_key())),
         }
     }
 
@@ -552,11 +495,7 @@ impl Value {
                 let _ = write!(out, "{s:?}");
             }
             Kind::Elements(e) => {
-                let (open, close) = if matches!(self.ty, Type::Tuple(_)) {
-                    ('<', '>')
-                } else {
-                    ('[', ']')
-                };
+                let (open, close) = if matches!(self.ty, Type::Tuple(_)) { ('<', '>') } else { ('[', ']') };
                 out.push(open);
                 for v in e.iter() {
                     v.write_set_key(out);

@@ -18,30 +18,15 @@ pub fn call(call: &FuncCall, scope: &Scope, source: &Source, diags: &mut Diagnos
     };
     let arguments: Vec<&Expression> = call.args.iter().collect();
     if let Run::Lazy(run) = function.run {
-        return run(
-            &LazyCall {
-                call,
-                arguments,
-                scope,
-                source,
-            },
-            diags,
-        );
+        return run(&LazyCall { call, arguments, scope, source }, diags);
     }
     let mut before = Diagnostics::new();
     let Some((values, spans)) = given(call, &arguments, scope, source, &mut before) else {
         diags.extend(before);
         return Value::dynamic();
     };
-    let whole = call
-        .span()
-        .map_or_else(|| name_span.clone(), |r| source.span(Some(r)));
-    if let Err(diagnostic) = check_arity(
-        function,
-        values.len(),
-        &whole,
-        spans.get(function.params.len()),
-    ) {
+    let whole = call.span().map_or_else(|| name_span.clone(), |r| source.span(Some(r)));
+    if let Err(diagnostic) = check_arity(function, values.len(), &whole, spans.get(function.params.len())) {
         diags.push(diagnostic);
         return Value::dynamic();
     }
@@ -77,12 +62,7 @@ pub fn call(call: &FuncCall, scope: &Scope, source: &Source, diags: &mut Diagnos
     }
 }
 
-fn find(
-    call: &FuncCall,
-    scope: &Scope,
-    span: &Span,
-    diags: &mut Diagnostics,
-) -> Option<&'static Function> {
+fn find(call: &FuncCall, scope: &Scope, span: &Span, diags: &mut Diagnostics) -> Option<&'static Function> {
     let name = call.name.name.as_str();
     if scope.functions() == FunctionSet::None {
         diags.push(
@@ -95,10 +75,7 @@ fn find(
     if call.name.is_namespaced() {
         let namespace: Vec<&str> = call.name.namespace.iter().map(|n| n.as_str()).collect();
         let mut d = Diagnostic::error("Call to unknown function")
-            .detail(format!(
-                "There are no functions in namespace {:?}.",
-                format!("{}::", namespace.join("::"))
-            ))
+            .detail(format!("There are no functions in namespace {:?}.", format!("{}::", namespace.join("::"))))
             .at(span.clone());
         if scope.function(name).is_some() {
             d = d.hint(format!("write {name}(…) without the namespace"));
@@ -166,25 +143,14 @@ fn given(
             spans.push(span);
             continue;
         }
-        if value.is_unknown()
-            && matches!(
-                value.ty(),
-                Type::Dynamic | Type::List(_) | Type::Set(_) | Type::Tuple(_)
-            )
-        {
+        if value.is_unknown() && matches!(value.ty(), Type::Dynamic | Type::List(_) | Type::Set(_) | Type::Tuple(_)) {
             return None;
         }
         let Some(elements) = value.elements() else {
-            let why = if value.is_null() {
-                "This value is null"
-            } else {
-                "Only a list, set or tuple can be expanded"
-            };
+            let why = if value.is_null() { "This value is null" } else { "Only a list, set or tuple can be expanded" };
             diags.push(
                 Diagnostic::error("Invalid expanding argument value")
-                    .detail(format!(
-                        "{why}: the argument before ... must be a list, set or tuple."
-                    ))
+                    .detail(format!("{why}: the argument before ... must be a list, set or tuple."))
                     .at(span),
             );
             return None;
@@ -197,19 +163,10 @@ fn given(
     Some((values, spans))
 }
 
-fn check_arity(
-    function: &Function,
-    given: usize,
-    whole: &Span,
-    extra: Option<&Span>,
-) -> Result<(), Diagnostic> {
+fn check_arity(function: &Function, given: usize, whole: &Span, extra: Option<&Span>) -> Result<(), Diagnostic> {
     let name = function.name;
     let wanted = function.params.len();
-    let at_least = if function.variadic.is_some() {
-        "at least "
-    } else {
-        ""
-    };
+    let at_least = if function.variadic.is_some() { "at least " } else { "" };
     let plural = if wanted == 1 { "" } else { "s" };
     if let Some(missing) = function.params.get(given) {
         return Err(Diagnostic::error("Not enough function arguments")
@@ -222,9 +179,7 @@ fn check_arity(
     }
     if given > wanted && function.variadic.is_none() {
         return Err(Diagnostic::error("Too many function arguments")
-            .detail(format!(
-                "Function {name:?} takes {wanted} argument{plural}, not {given}."
-            ))
+            .detail(format!("Function {name:?} takes {wanted} argument{plural}, not {given}."))
             .at(extra.unwrap_or(whole).clone())
             .hint(format!("call it as {}", usage(function))));
     }
@@ -245,12 +200,7 @@ fn param_of(function: &Function, index: usize) -> Option<Param> {
 }
 
 /// Converts every argument; reports all that do not fit.
-fn convert_all(
-    function: &Function,
-    values: Vec<Value>,
-    spans: &[Span],
-    diags: &mut Diagnostics,
-) -> Option<Vec<Value>> {
+fn convert_all(function: &Function, values: Vec<Value>, spans: &[Span], diags: &mut Diagnostics) -> Option<Vec<Value>> {
     let mut converted = Vec::with_capacity(values.len());
     let mut failed = false;
     for (i, value) in values.into_iter().enumerate() {
@@ -271,10 +221,7 @@ fn convert_all(
         failed = true;
         diags.push(
             Diagnostic::error("Invalid function argument")
-                .detail(format!(
-                    "Invalid value for {:?} parameter of {:?}: {reason}.",
-                    param.name, function.name
-                ))
+                .detail(format!("Invalid value for {:?} parameter of {:?}: {reason}.", param.name, function.name))
                 .at(spans.get(i).cloned()),
         );
     }
@@ -290,20 +237,10 @@ fn failure(
     name_span: Span,
 ) -> Diagnostic {
     // What a function says may quote its arguments.
-    let reason = if hidden {
-        "the reason is not shown, because an argument is sensitive"
-    } else {
-        &error.message
-    };
-    match error
-        .argument
-        .and_then(|i| Some((spans.get(i)?, param_of(function, i)?)))
-    {
+    let reason = if hidden { "the reason is not shown, because an argument is sensitive" } else { &error.message };
+    match error.argument.and_then(|i| Some((spans.get(i)?, param_of(function, i)?))) {
         Some((span, param)) => Diagnostic::error("Invalid function argument")
-            .detail(format!(
-                "Invalid value for {:?} parameter of {name:?}: {reason}.",
-                param.name
-            ))
+            .detail(format!("Invalid value for {:?} parameter of {name:?}: {reason}.", param.name))
             .at(span.clone()),
         None => Diagnostic::error("Error in function call")
             .detail(format!("Call to function {name:?} failed: {reason}."))

@@ -13,33 +13,17 @@ const fn lazy(
     params: &'static [Param],
     run: fn(&LazyCall<'_>, &mut Diagnostics) -> Value,
 ) -> Function {
-    Function {
-        name,
-        params,
-        variadic: None,
-        returns: Takes::Any,
-        depth: Depth::Deep,
-        run: Run::Lazy(run),
-    }
+    Function { name, params, variadic: None, returns: Takes::Any, depth: Depth::Deep, run: Run::Lazy(run) }
 }
 
 /// Their table.
 pub(super) const FUNCTIONS: &[Function] = &[
     lazy("try", &[], try_).variadic(nullable("expressions", Takes::Any)),
     lazy("can", &[nullable("expression", Takes::Any)], can),
-    lazy(
-        "convert",
-        &[nullable("value", Takes::Any), param("type", Takes::Any)],
-        convert,
-    ),
+    lazy("convert", &[nullable("value", Takes::Any), param("type", Takes::Any)], convert),
 ];
 
-fn wrong_count(
-    call: &LazyCall<'_>,
-    function: &str,
-    wanted: usize,
-    missing: &str,
-) -> Option<Diagnostic> {
+fn wrong_count(call: &LazyCall<'_>, function: &str, wanted: usize, missing: &str) -> Option<Diagnostic> {
     let given = call.arguments.len();
     let span = call.source.span(call.call.name.name.span());
     if given < wanted {
@@ -51,13 +35,8 @@ fn wrong_count(
     }
     (given > wanted).then(|| {
         Diagnostic::error("Too many function arguments")
-            .detail(format!(
-                "Function {function:?} takes {wanted} arguments, not {given}."
-            ))
-            .at(call
-                .arguments
-                .get(wanted)
-                .map_or(span, |a| call.source.span(a.span())))
+            .detail(format!("Function {function:?} takes {wanted} arguments, not {given}."))
+            .at(call.arguments.get(wanted).map_or(span, |a| call.source.span(a.span())))
     })
 }
 
@@ -68,11 +47,7 @@ fn try_(call: &LazyCall<'_>, diags: &mut Diagnostics) -> Value {
         let value = eval(expression, call.scope, call.source, &mut attempt);
         if !attempt.has_errors() {
             // What is unknown now may fail later: nothing can be said about the result then.
-            return if value.is_wholly_known() {
-                value
-            } else {
-                Value::dynamic().tainted(value.contains_sensitive())
-            };
+            return if value.is_wholly_known() { value } else { Value::dynamic().tainted(value.contains_sensitive()) };
         }
         reasons.extend(attempt.iter().map(|d| format!("- {d}")));
     }
@@ -102,11 +77,7 @@ fn can(call: &LazyCall<'_>, diags: &mut Diagnostics) -> Value {
     if attempt.has_errors() {
         return Value::bool(false);
     }
-    if value.is_wholly_known() {
-        Value::bool(true)
-    } else {
-        Value::unknown(crate::value::Type::Bool)
-    }
+    if value.is_wholly_known() { Value::bool(true) } else { Value::unknown(crate::value::Type::Bool) }
 }
 
 fn convert(call: &LazyCall<'_>, diags: &mut Diagnostics) -> Value {
@@ -127,9 +98,7 @@ fn convert(call: &LazyCall<'_>, diags: &mut Diagnostics) -> Value {
         Err(error) => {
             diags.push(
                 Diagnostic::error("Invalid function argument")
-                    .detail(format!(
-                        "Invalid value for \"value\" parameter of \"convert\": {error}."
-                    ))
+                    .detail(format!("Invalid value for \"value\" parameter of \"convert\": {error}."))
                     .at(call.source.span(call.arguments[0].span())),
             );
             Value::unknown(ty)

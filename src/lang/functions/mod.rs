@@ -63,20 +63,12 @@ pub struct Param {
 
 /// A parameter that refuses null.
 const fn param(name: &'static str, takes: Takes) -> Param {
-    Param {
-        name,
-        takes,
-        null_ok: false,
-    }
+    Param { name, takes, null_ok: false }
 }
 
 /// A parameter that null may be given for.
 const fn nullable(name: &'static str, takes: Takes) -> Param {
-    Param {
-        name,
-        takes,
-        null_ok: true,
-    }
+    Param { name, takes, null_ok: true }
 }
 
 /// How far a function looks into its arguments: what is sensitive or unknown deep inside matters only where it does.
@@ -100,18 +92,12 @@ pub struct FunctionError {
 impl FunctionError {
     /// No single argument is at fault.
     pub fn new(message: impl Into<String>) -> Self {
-        FunctionError {
-            argument: None,
-            message: message.into(),
-        }
+        FunctionError { argument: None, message: message.into() }
     }
 
     /// Argument `index` is at fault.
     pub fn at(index: usize, message: impl Into<String>) -> Self {
-        FunctionError {
-            argument: Some(index),
-            message: message.into(),
-        }
+        FunctionError { argument: Some(index), message: message.into() }
     }
 }
 
@@ -170,14 +156,7 @@ const fn deep(
     returns: Takes,
     run: fn(&World, &[Value]) -> Outcome,
 ) -> Function {
-    Function {
-        name,
-        params,
-        variadic: None,
-        returns,
-        depth: Depth::Deep,
-        run: Run::Eager(run),
-    }
+    Function { name, params, variadic: None, returns, depth: Depth::Deep, run: Run::Eager(run) }
 }
 
 /// A function that moves elements about.
@@ -188,14 +167,7 @@ const fn shallow(
     returns: Takes,
     run: fn(&World, &[Value]) -> Outcome,
 ) -> Function {
-    Function {
-        name,
-        params,
-        variadic: None,
-        returns,
-        depth: Depth::Shallow,
-        run: Run::Eager(run),
-    }
+    Function { name, params, variadic: None, returns, depth: Depth::Shallow, run: Run::Eager(run) }
 }
 
 impl Function {
@@ -207,11 +179,7 @@ impl Function {
 }
 
 static TABLE: LazyLock<Vec<Function>> = LazyLock::new(|| {
-    let mut table: Vec<Function> = [control::FUNCTIONS]
-        .into_iter()
-        .flatten()
-        .copied()
-        .collect();
+    let mut table: Vec<Function> = [control::FUNCTIONS].into_iter().flatten().copied().collect();
     table.sort_by_key(|f| f.name);
     table
 });

@@ -1,0 +1,48 @@
+//! The options of the components, declared once.
+
+pub mod access;
+pub mod ami;
+pub mod device;
+pub mod run;
+
+mod check;
+
+pub use access::{Access, AssumeRole, Polling};
+pub use ami::Ami;
+pub use check::{check_access, check_ebs};
+pub use device::BlockDevice;
+pub use run::{AmiFilter, Run};
+
+use image_action_engine::Config;
+use std::collections::BTreeMap;
+
+/// Builds an AMI from an EBS-backed source image: launches an instance of it, has it provisioned, stops it and makes an image
+/// of it; copies, encrypts, shares and tags that as asked.
+#[derive(Clone, Debug, Config)]
+pub struct Ebs {
+    /// How the account is reached.
+    #[config(flatten)]
+    pub access: Access,
+    /// What image is made.
+    #[config(flatten)]
+    pub ami: Ami,
+    /// What instance is launched.
+    #[config(flatten)]
+    pub run: Run,
+}
+
+/// Finds an image: the newest that matches, say.
+#[derive(Clone, Debug, Config)]
+pub struct AmiData {
+    /// How the account is reached.
+    #[config(flatten)]
+    pub access: Access,
+    /// EC2's filters by name; a value may hold several, separated by commas.
+    pub filters: BTreeMap<String, String>,
+    /// Who owns it: account ids, `self`, `amazon`, `aws-marketplace`.
+    pub owners: Vec<String>,
+    /// Takes the newest where several match.
+    pub most_recent: bool,
+    /// Also looks at deprecated images.
+    pub include_deprecated: bool,
+}
