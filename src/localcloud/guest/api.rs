@@ -1,6 +1,5 @@
 //! What the cloud servers use: options, the host of guests, one guest, a layer of an image.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,7 +55,7 @@ impl HostOptions {
             cache_dir: cache_dir.into(),
             root: RootSource::Auto,
             network: GuestNetwork::User,
-            helper: PathBuf::from("/proc/self/exe"),
+            helper: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
             progress: Arc::new(|_| {}),
         }
     }
@@ -177,122 +176,4 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
-}
-
-/// Makes guests. One for a local cloud; clones are the same host.
-#[derive(Clone)]
-pub struct GuestHost {}
-
-impl GuestHost {
-    /// What this machine needs for guests, and what of it is there. Changes nothing.
-    pub fn check(options: &HostOptions) -> Vec<CheckItem> {
-        let _ = options;
-        Vec::new()
-    }
-
-    /// Prepares this machine: makes the root file system if the cache has none, and removes what earlier runs left behind.
-    ///
-    /// # Errors
-    /// [`GuestError::Missing`] where guests cannot run, [`GuestError::Root`] when the root file system cannot be had.
-    pub async fn new(options: HostOptions) -> Result<Self, GuestError> {
-        let _ = options;
-        Err(GuestError::Root("not built yet".into()))
-    }
-
-    /// Boots a guest; returns when SSH answers.
-    ///
-    /// # Errors
-    /// When the guest cannot be started, a layer is damaged, or an account is not valid.
-    pub async fn boot(&self, spec: BootSpec) -> Result<Guest, GuestError> {
-        let _ = spec;
-        Err(GuestError::Root("not built yet".into()))
-    }
-
-    /// Ends and removes every guest. Layers of images are kept.
-    pub async fn shutdown(&self) {}
-}
-
-/// One machine. Clones are the same machine.
-#[derive(Clone)]
-pub struct Guest {}
-
-impl Guest {
-    /// Where its SSH server listens (127.0.0.1). The same for the whole life of the guest; a stopped one hangs up at once.
-    pub fn ssh_addr(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], 0))
-    }
-
-    /// Fingerprint of the SSH host key, as OpenSSH prints it (`SHA256:…`).
-    pub fn host_key_fingerprint(&self) -> String {
-        String::new()
-    }
-
-    /// The state it is in now.
-    pub fn state(&self) -> GuestState {
-        GuestState::Gone
-    }
-
-    /// Lets `user` log in with a public key (OpenSSH form); makes the user if it does not exist.
-    ///
-    /// # Errors
-    /// A name or key that is not one, or a guest that is not running.
-    pub async fn authorize(&self, user: &str, openssh_public_key: &str) -> Result<(), GuestError> {
-        let _ = (user, openssh_public_key);
-        Ok(())
-    }
-
-    /// Lets `user` log in with a password; makes the user if it does not exist.
-    ///
-    /// # Errors
-    /// A name or password that is not valid, or a guest that is not running.
-    pub async fn set_password(&self, user: &str, password: &str) -> Result<(), GuestError> {
-        let _ = (user, password);
-        Ok(())
-    }
-
-    /// Runs a command as root by `/bin/sh -c` and waits for it.
-    ///
-    /// # Errors
-    /// When the guest is not running or dies meanwhile; how the command ends is in [`Output::status`].
-    pub async fn run_as_root(&self, command: &str) -> Result<Output, GuestError> {
-        let _ = command;
-        Err(GuestError::Root("not built yet".into()))
-    }
-
-    /// Ends every process. The disk is kept: [`start`](Self::start) or [`capture`](Self::capture) may follow.
-    ///
-    /// # Errors
-    /// When a process cannot be ended.
-    pub async fn stop(&self) -> Result<(), GuestError> {
-        Ok(())
-    }
-
-    /// Boots a stopped guest again, with the same disk and address.
-    ///
-    /// # Errors
-    /// As [`GuestHost::boot`].
-    pub async fn start(&self) -> Result<(), GuestError> {
-        Ok(())
-    }
-
-    /// What the guest changed, as a layer that [`BootSpec::layers`] takes. The guest must be stopped.
-    ///
-    /// # Errors
-    /// [`GuestError::State`] of a running guest, [`GuestError::Layer`] when the tar cannot be written.
-    pub async fn capture(&self) -> Result<Layer, GuestError> {
-        Err(GuestError::Layer("not built yet".into()))
-    }
-
-    /// Ends every process and removes the disk. Doing it twice is fine.
-    ///
-    /// # Errors
-    /// When the disk cannot be removed.
-    pub async fn destroy(&self) -> Result<(), GuestError> {
-        Ok(())
-    }
-
-    /// What a serial console would have shown so far: boot messages, output of user data.
-    pub fn console_log(&self) -> String {
-        String::new()
-    }
 }

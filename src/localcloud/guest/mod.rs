@@ -14,12 +14,29 @@
 //! The guest's processes are started by a hidden re-exec of our own binary, so the `main` of every program that boots guests
 //! calls [`reexec_main`] before anything else (before a thread or the tokio runtime exists).
 
+mod account;
 mod api;
+mod check;
+mod control;
+mod host;
+mod jail;
+mod layer;
+mod machine;
+mod network;
+mod root;
+mod session;
+mod sources;
+mod ssh;
+mod standin;
+mod terminal;
+mod wire;
 
 pub use api::{
-    Account, BootSpec, CheckItem, Guest, GuestError, GuestHost, GuestNetwork, GuestState, HostOptions, Layer, Output,
-    Progress, RootSource,
+    Account, BootSpec, CheckItem, GuestError, GuestNetwork, GuestState, HostOptions, Layer, Output, Progress,
+    RootSource,
 };
+pub use host::GuestHost;
+pub use machine::Guest;
 
 use std::process::ExitCode;
 
@@ -27,5 +44,5 @@ use std::process::ExitCode;
 ///
 /// `main` calls this first thing: it must run while the process has one thread.
 pub fn reexec_main() -> Option<ExitCode> {
-    None
+    jail::dispatch()
 }

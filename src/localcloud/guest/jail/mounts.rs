@@ -1,0 +1,136 @@
+//! What is mounted inside of the guest's root. Runs in a child of PID 1 that has changed its root to the guest's, so that a
+//! symbolic link of a hostile image (`/dev` → `/etc`) leads nowhere but into the guest.
+
+use std::fs::{DirBuilder, File, Permissions, set_permissions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use nix::fcntl::{OFlag, open};
+use nix::mount::{MsFlags, mount};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod, umask};
+use nix::unistd::{chdir, chroot};
+
+use super::stage::GUEST_ROOT;
+use super::{Doing, Step};
+
+/// Device nodes of a guest: name, major, minor.
+const NODES: [(&str, u64, u64); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+/// Links of /dev, as systemd and udev make them.
+const LINKS: [(&str, &str); 5] = [
+    ("pts/ptmx", "ptmx"),
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+];
+
+/// Group of terminals in Debian and its derivatives.
+const TTY_OPTIONS: &str = "newinstance,ptmxmode=0666,mode=620,gid=5";
+
+/// Files of /proc that tell of this machine or command it. Those that do not exist are passed over.
+const MASKED_FILES: [&str; 11] = [
+    "kcore",
+    "keys",
+    "key-users",
+    "kmsg",
+    "latency_stats",
+    "sched_debug",
+    "sysrq-trigger",
+    "timer_list",
+    "timer_stats",
+    "kallsyms",
+    "config.gz",
+];
+
+/// Folders of /proc that are replaced by an empty one.
+const MASKED_DIRS: [&str; 4] = ["acpi", "asound", "scsi", "driver"];
+
+/// Folders and files of /proc that stay readable.
+const READ_ONLY: [&str; 5] = ["sys", "bus", "fs", "irq", "mtrr"];
+
+/// Mounts proc, dev, run and what belongs to them; returns the folder of the new terminals.
+pub fn inside() -> Step<OwnedFd> {
+    chroot(GUEST_ROOT).doing("entering the guest's root")?;
+    chdir("/").doing("entering the guest's root")?;
+    umask(Mode::empty());
+    for dir in ["proc", "dev", "run", "sys", "tmp", "root"] {
+        let mode = if dir == "tmp" { 0o1777 } else { 0o755 };
+        // A folder that a layer made into something else shows at the mount.
+        let _ = DirBuilder::new().mode(mode).create(Path::new("/").join(dir));
+    }
+    proc()?;
+    let terminals = dev()?;
+    run()?;
+    Ok(terminals)
+}
+
+fn tmpfs(on: &str, options: &str, flags: MsFlags) -> Step<()> {
+    mount(Some("tmpfs"), on, Some("tmpfs"), MsFlags::MS_NOSUID | flags, Some(options)).doing(&format!("mounting {on}"))
+}
+
+fn proc() -> Step<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).doing("mounting /proc")?;
+    for name in READ_ONLY {
+        let path = format!("/proc/{name}");
+        if !Path::new(&path).exists() {
+            continue;
+        }
+        let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+        mount(Some(path.as_str()), path.as_str(), None::<&str>, bind, None::<&str>)
+            .doing(&format!("mounting {path}"))?;
+        let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | flags;
+        mount(None::<&str>, path.as_str(), None::<&str>, read_only, None::<&str>)
+            .doing(&format!("making {path} read-only"))?;
+    }
+    for name in MASKED_DIRS {
+        let path = format!("/proc/{name}");
+        if Path::new(&path).is_dir() {
+            tmpfs(&path, "size=0k,mode=555", MsFlags::MS_RDONLY | MsFlags::MS_NODEV)?;
+        }
+    }
+    Ok(())
+}
+
+fn dev() -> Step<OwnedFd> {
+    tmpfs("/dev", "mode=755,size=64k,nr_inodes=256", MsFlags::MS_NOEXEC)?;
+    let everyone = Mode::from_bits_truncate(0o666);
+    for (name, major, minor) in NODES {
+        let path = format!("/dev/{name}");
+        mknod(path.as_str(), SFlag::S_IFCHR, everyone, makedev(major, minor)).doing(&format!("making {path}"))?;
+    }
+    for name in MASKED_FILES {
+        let path = format!("/proc/{name}");
+        if Path::new(&path).exists() {
+            mount(Some("/dev/null"), path.as_str(), None::<&str>, MsFlags::MS_BIND, None::<&str>)
+                .doing(&format!("masking {path}"))?;
+        }
+    }
+    for (target, name) in LINKS {
+        symlink(target, Path::new("/dev").join(name)).doing(&format!("making /dev/{name}"))?;
+    }
+    for (name, mode) in [("pts", 0o755), ("shm", 0o1777), ("mqueue", 0o1777)] {
+        let path = format!("/dev/{name}");
+        DirBuilder::new().mode(mode).create(&path).doing(&format!("making {path}"))?;
+    }
+    let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    mount(Some("devpts"), "/dev/pts", Some("devpts"), quiet, Some(TTY_OPTIONS)).doing("mounting /dev/pts")?;
+    tmpfs("/dev/shm", "mode=1777", MsFlags::MS_NODEV)?;
+    // Not every kernel has message queues; nothing that provisions a machine needs them.
+    let _ = mount(Some("mqueue"), "/dev/mqueue", Some("mqueue"), quiet | MsFlags::MS_NODEV, None::<&str>);
+    open("/dev/pts", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).doing("opening /dev/pts")
+}
+
+fn run() -> Step<()> {
+    tmpfs("/run", "mode=755", MsFlags::MS_NODEV)?;
+    for (name, mode) in [("lock", 0o1777), ("sshd", 0o755), ("user", 0o755), ("cloud-init", 0o755)] {
+        let path = format!("/run/{name}");
+        DirBuilder::new().mode(mode).create(&path).doing(&format!("making {path}"))?;
+    }
+    // Who is logged in: `w`, `last` and fail2ban look for it.
+    File::create("/run/utmp").doing("making /run/utmp")?;
+    set_permissions("/run/utmp", Permissions::from_mode(0o664)).doing("making /run/utmp")
+}
