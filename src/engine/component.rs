@@ -223,6 +223,12 @@ pub struct Connection {
     pub private_key_file: Option<PathBuf>,
     /// The server's key as a `known_hosts` line without the host names, once seen.
     pub host_key: Option<String>,
+    /// Whether keys of the local ssh-agent are used.
+    pub agent: bool,
+    /// The host that the connection goes through.
+    pub bastion: Option<Box<Connection>>,
+    /// Whether it goes through a proxy, which other programs would have to be told of.
+    pub proxied: bool,
 }
 
 /// Reaches into the machine. A lost connection is made anew by the next call.
