@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # $1 host name, $2 whether user data is about to run. What the first seconds of a cloud machine leave on its disk: its name, its identity, its host keys.
 set -u
 host=$1

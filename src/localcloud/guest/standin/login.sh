@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # $1 what (key, unkey, password), $2 user, $3 public key (its base64 for unkey) or password.
 # Makes the user as cloud-init makes the default user of an image: own group, admin groups, sudo without a password.
 set -eu

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # $1 user data. Scripts run as root once, as cloud-init's scripts-user does; what else cloud-init takes is not simulated.
 set -u
 state=/run/cloud-init
