@@ -16,6 +16,7 @@ pub mod references;
 mod render;
 pub mod scope;
 pub mod template;
+pub mod timefmt;
 pub mod typeexpr;
 pub mod unify;
 pub mod value;

@@ -593,6 +593,6 @@ mod tests {
         for f in [0.1, 1.5, -2.25, 1e300, 5e-324, f64::MAX, 0.0] {
             assert!((Number::from_f64(f).unwrap().as_f64() - f).abs() == 0.0, "{f}");
         }
-        assert_eq!(Number::from_f64(2f64.powi(64)).unwrap().to_string(), "18446744073709552000");
+        assert_eq!(Number::from_f64(2f64.powi(64)).unwrap().to_string(), "18446744073709550000");
     }
 }

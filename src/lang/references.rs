@@ -4,7 +4,7 @@ use crate::diag::{Source, Span};
 use hcl::edit::Span as _;
 use hcl::edit::expr::{Expression, ObjectKey, TraversalOperator};
 use hcl::edit::structure::{Body, Structure};
-use hcl::edit::template::{Directive, Element};
+use hcl::edit::template::{Directive, Element, Template};
 use std::sync::Arc;
 
 /// One step of a reference.
@@ -43,6 +43,13 @@ impl Traversal {
 pub fn references(expr: &Expression, source: &Source) -> Vec<Traversal> {
     let mut finder = Finder { source, bound: Vec::new(), found: Vec::new() };
     finder.expr(expr);
+    finder.found
+}
+
+/// Every reference in a template.
+pub fn template_references(template: &Template, source: &Source) -> Vec<Traversal> {
+    let mut finder = Finder { source, bound: Vec::new(), found: Vec::new() };
+    template.iter().for_each(|e| finder.element(e));
     finder.found
 }
 

@@ -105,11 +105,11 @@ fn excerpt(
     let bar = paint(BLUE, "|");
     let _ = writeln!(out, "{blank}{} {file}:{}:{}", paint(BLUE, "-->"), position.line, position.column);
     let _ = writeln!(out, "{blank} {bar}");
-    let skip = (lines.len() > MAX_EXCERPT_LINES).then_some(MAX_EXCERPT_LINES / 2..lines.len() - MAX_EXCERPT_LINES / 2);
+    let half = MAX_EXCERPT_LINES / 2;
+    // Empty where every line is shown.
+    let skip = if lines.len() > MAX_EXCERPT_LINES { half..lines.len() - half } else { 0..0 };
     for (i, line) in lines.iter().enumerate() {
-        if let Some(skip) = &skip
-            && skip.contains(&i)
-        {
+        if skip.contains(&i) {
             if i == skip.start {
                 let _ = writeln!(out, "{blank} {}", paint(BLUE, ":"));
             }

@@ -40,11 +40,12 @@ pub fn call(call: &FuncCall, scope: &Scope, source: &Source, diags: &mut Diagnos
     };
     let sensitive = match function.depth {
         Depth::Deep => values.iter().any(Value::contains_sensitive),
-        Depth::Shallow => values.iter().any(Value::is_sensitive),
+        Depth::Shallow | Depth::Through => values.iter().any(Value::is_sensitive),
     };
     let unknown = match function.depth {
         Depth::Deep => !values.iter().all(Value::is_wholly_known),
         Depth::Shallow => values.iter().any(Value::is_unknown),
+        Depth::Through => false,
     };
     if unknown {
         return Value::unknown(function.returns.ty()).with_sensitive(sensitive);

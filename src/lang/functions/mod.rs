@@ -1,7 +1,23 @@
 //! The functions that a template may call: all of Packer's, one file a subject.
 
+mod args;
 mod call;
+mod collection;
 mod control;
+mod crypto;
+mod datetime;
+mod encoding;
+mod file;
+mod format;
+mod ip;
+mod json;
+mod numeric;
+mod regex;
+mod secrets;
+mod set;
+mod string;
+mod yaml;
+mod yaml_emit;
 
 pub use call::call;
 
@@ -78,6 +94,8 @@ pub enum Depth {
     Deep,
     /// It moves elements about as they are: each keeps its own mark, and may be unknown.
     Shallow,
+    /// As [`Depth::Shallow`], and unknown arguments are handed to it too.
+    Through,
 }
 
 /// Why a call has no result.
@@ -149,7 +167,6 @@ pub struct Function {
 }
 
 /// A function that looks at everything in its arguments.
-#[allow(dead_code)] // the tables that use it follow
 const fn deep(
     name: &'static str,
     params: &'static [Param],
@@ -160,7 +177,6 @@ const fn deep(
 }
 
 /// A function that moves elements about.
-#[allow(dead_code)] // the tables that use it follow
 const fn shallow(
     name: &'static str,
     params: &'static [Param],
@@ -168,6 +184,16 @@ const fn shallow(
     run: fn(&World, &[Value]) -> Outcome,
 ) -> Function {
     Function { name, params, variadic: None, returns, depth: Depth::Shallow, run: Run::Eager(run) }
+}
+
+/// A function that moves elements about, and sees unknown arguments too.
+const fn through(
+    name: &'static str,
+    params: &'static [Param],
+    returns: Takes,
+    run: fn(&World, &[Value]) -> Outcome,
+) -> Function {
+    Function { name, params, variadic: None, returns, depth: Depth::Through, run: Run::Eager(run) }
 }
 
 impl Function {
@@ -178,8 +204,27 @@ impl Function {
     }
 }
 
+/// One table a subject.
+const TABLES: &[&[Function]] = &[
+    collection::FUNCTIONS,
+    control::FUNCTIONS,
+    crypto::FUNCTIONS,
+    datetime::FUNCTIONS,
+    encoding::FUNCTIONS,
+    file::FUNCTIONS,
+    format::FUNCTIONS,
+    ip::FUNCTIONS,
+    json::FUNCTIONS,
+    numeric::FUNCTIONS,
+    regex::FUNCTIONS,
+    secrets::FUNCTIONS,
+    set::FUNCTIONS,
+    string::FUNCTIONS,
+    yaml::FUNCTIONS,
+];
+
 static TABLE: LazyLock<Vec<Function>> = LazyLock::new(|| {
-    let mut table: Vec<Function> = [control::FUNCTIONS].into_iter().flatten().copied().collect();
+    let mut table: Vec<Function> = TABLES.iter().copied().flatten().copied().collect();
     table.sort_by_key(|f| f.name);
     table
 });
