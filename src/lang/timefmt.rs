@@ -1,5 +1,5 @@
-//! Times and durations in the notations that templates use: RFC 3339, the verbs of `formatdate`, Go's layouts,
-//! strftime, Go's durations.
+//! Times and durations in the notations that templates use: RFC 3339, the verbs of `formatdate`, strftime, Go's
+//! durations. Go's layouts stand with the Go templates.
 
 use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, Offset as _, TimeZone as _, Timelike as _};
 use std::fmt::Write as _;
@@ -173,109 +173,6 @@ fn date_verb(time: &DateTime<FixedOffset>, verb: &str, out: &mut String) -> Resu
     Ok(())
 }
 
-/// The pieces of Go's reference time, the longer before those that they begin with.
-const LAYOUT: &[(&str, &str)] = &[
-    ("January", "%B"),
-    ("Jan", "%b"),
-    ("Monday", "%A"),
-    ("Mon", "%a"),
-    ("MST", "UTC"),
-    ("2006", "%Y"),
-    ("-07:00:00", "%::z"),
-    ("-07:00", "%:z"),
-    ("-070000", "-070000"),
-    ("-0700", "%z"),
-    ("-07", "-07"),
-    ("Z07:00:00", "Z"),
-    ("Z07:00", "Z"),
-    ("Z070000", "Z"),
-    ("Z0700", "Z"),
-    ("Z07", "Z"),
-    ("002", "%j"),
-    ("01", "%m"),
-    ("02", "%d"),
-    ("03", "%I"),
-    ("04", "%M"),
-    ("05", "%S"),
-    ("06", "%y"),
-    ("15", "%H"),
-    ("__2", "%3-j"),
-    ("_2", "%e"),
-    ("PM", "%p"),
-    ("pm", "%P"),
-    ("1", "%-m"),
-    ("2", "%-d"),
-    ("3", "%-I"),
-    ("4", "%-M"),
-    ("5", "%-S"),
-];
-
-/// Writes a time by a Go layout, such as `2006-01-02T15:04:05Z07:00`.
-pub fn go_layout(time: &DateTime<FixedOffset>, layout: &str) -> String {
-    let mut out = String::new();
-    let mut rest = layout;
-    'text: while let Some(c) = rest.chars().next() {
-        // A fraction follows a digit: .000 keeps its zeros, .999 does not.
-        if (c == '.' || c == ',') && !out.is_empty() {
-            let digits = rest[1..].bytes().take_while(|b| Some(b) == rest.as_bytes().get(1).as_ref().copied()).count();
-            let kind = rest.as_bytes().get(1);
-            let ends = !rest.as_bytes().get(1 + digits).is_some_and(u8::is_ascii_digit);
-            if ends && (1..=9).contains(&digits) && matches!(kind, Some(b'0' | b'9')) {
-                let nanoseconds = format!("{:09}", time.nanosecond());
-                let fraction = &nanoseconds[..digits];
-                let fraction = if kind == Some(&b'9') { fraction.trim_end_matches('0') } else { fraction };
-                if !fraction.is_empty() {
-                    out.push(c);
-                    out.push_str(fraction);
-                }
-                rest = &rest[1 + digits..];
-                continue;
-            }
-        }
-        for (piece, _) in LAYOUT {
-            // "Jan" is not the beginning of "Janet".
-            if let Some(after) = rest.strip_prefix(piece)
-                && !(matches!(*piece, "Jan" | "Mon") && after.starts_with(|c: char| c.is_ascii_lowercase()))
-            {
-                layout_piece(time, piece, &mut out);
-                rest = after;
-                continue 'text;
-            }
-        }
-        out.push(c);
-        rest = &rest[c.len_utf8()..];
-    }
-    out
-}
-
-fn layout_piece(time: &DateTime<FixedOffset>, piece: &str, out: &mut String) {
-    let utc = time.offset().fix().local_minus_utc() == 0;
-    let hour12 = if time.hour() % 12 == 0 { 12 } else { time.hour() % 12 };
-    let zone = |colon: bool, zulu: bool| offset(time, colon, zulu);
-    let written = match piece {
-        "MST" => write!(out, "{}", if utc { "UTC".to_owned() } else { zone(false, false) }),
-        "-07:00:00" | "Z07:00:00" if !(utc && piece.starts_with('Z')) => write!(out, "{}:00", zone(true, false)),
-        "-070000" | "Z070000" if !(utc && piece.starts_with('Z')) => write!(out, "{}00", zone(false, false)),
-        "-07:00" | "Z07:00" | "Z07:00:00" => write!(out, "{}", zone(true, piece.starts_with('Z'))),
-        "-0700" | "Z0700" | "Z070000" => write!(out, "{}", zone(false, piece.starts_with('Z'))),
-        "-07" | "Z07" => {
-            let full = zone(false, piece.starts_with('Z'));
-            write!(out, "{}", full.get(..3).unwrap_or(&full))
-        }
-        "2006" => write!(out, "{:04}", time.year()),
-        "__2" => write!(out, "{:>3}", time.ordinal()),
-        "_2" => write!(out, "{:>2}", time.day()),
-        "03" => write!(out, "{hour12:02}"),
-        "3" => write!(out, "{hour12}"),
-        _ => {
-            let format = LAYOUT.iter().find(|(p, _)| *p == piece).map_or("", |(_, f)| f);
-            write!(out, "{}", time.format(format))
-        }
-    };
-    // Writing to a string does not fail.
-    let _ = written;
-}
-
 /// Writes a time by strftime's letters, as far as Packer knows them; others stay as they are.
 pub fn strftime(time: &DateTime<FixedOffset>, format: &str) -> String {
     let mut out = String::new();
@@ -362,17 +259,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layouts_of_go() {
+    fn letters_of_strftime() {
         let time = parse_rfc3339("2006-01-02T15:04:05.678Z", false).unwrap();
-        for (layout, want) in [
-            ("2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05Z"),
-            ("Mon Jan _2 15:04:05 MST 2006", "Mon Jan  2 15:04:05 UTC 2006"),
-            ("Monday, January 2, 3:4:5 PM", "Monday, January 2, 3:4:5 PM"),
-            ("20060102150405.000", "20060102150405.678"),
-            ("06 002 -0700 -07:00 .99", "06 002 +0000 +00:00 .67"),
-        ] {
-            assert_eq!(go_layout(&time, layout), want, "{layout}");
-        }
         assert_eq!(strftime(&time, "%Y%m%d %H:%M:%S%L %p %Z%%%"), "20060102 15:04:05.678 PM UTC%%");
     }
 

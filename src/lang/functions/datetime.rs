@@ -2,9 +2,10 @@
 
 use super::args::{text, whole_at};
 use super::{Function, FunctionError, Outcome, Takes, deep, param};
+use crate::gotemplate::time::go_layout;
 use crate::number::Number;
 use crate::scope::World;
-use crate::timefmt::{format_date, go_layout, parse_duration, parse_rfc3339, rfc3339, strftime};
+use crate::timefmt::{format_date, parse_duration, parse_rfc3339, rfc3339, strftime};
 use crate::value::Value;
 use chrono::{DateTime, Datelike as _, FixedOffset, TimeDelta, Timelike as _, Utc};
 use std::collections::BTreeMap;
@@ -38,7 +39,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     deep("legacy_isotime", &[], Takes::String, |world, a| match a {
         [] => Ok(Value::string(rfc3339(&world.start.fixed_offset()))),
-        [layout] => Ok(Value::string(go_layout(&world.start.fixed_offset(), text(layout)))),
+        [layout] => Ok(Value::string(go_layout(world.start, text(layout)))),
         _ => Err(FunctionError::new("too many values, 1 needed: a layout")),
     })
     .variadic(param("format", Takes::String)),
