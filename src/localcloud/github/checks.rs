@@ -16,7 +16,8 @@ pub fn handle(store: &mut Store, repo: &str, path: &[&str], request: &Request) -
         ("PATCH", ["check-runs", id]) => update(store, repo, id, request),
         ("GET", ["check-runs", id]) => Ok(found(find(store, repo, id).map(|v| v.clone()))),
         ("GET", ["commits", sha, "check-runs"]) => {
-            let wanted = |v: &Value| v["head_sha"] == **sha && request.param("check_name").is_none_or(|n| v["name"] == n);
+            let wanted =
+                |v: &Value| v["head_sha"] == **sha && request.param("check_name").is_none_or(|n| v["name"] == n);
             let all = store.checks.iter().filter(|r| r.repo == repo && wanted(&r.value)).map(|r| r.value.clone());
             Ok(page(request, all.collect(), |items, total| json!({"total_count": total, "check_runs": items})))
         }

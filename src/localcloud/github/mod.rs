@@ -70,21 +70,27 @@ pub fn env(cloud: &Cloud) -> Vec<(String, String)> {
 
 /// GitHub's error envelope.
 fn error(status: u16, message: &str) -> Response {
-    Response::json(status, &json!({
-        "message": message,
-        "documentation_url": "https://docs.github.com/rest",
-        "status": status.to_string(),
-    }))
+    Response::json(
+        status,
+        &json!({
+            "message": message,
+            "documentation_url": "https://docs.github.com/rest",
+            "status": status.to_string(),
+        }),
+    )
 }
 
 /// 422 with one complaint about a field.
 fn invalid(resource: &str, field: &str, code: &str) -> Response {
-    Response::json(422, &json!({
-        "message": "Validation Failed",
-        "errors": [{"resource": resource, "field": field, "code": code}],
-        "documentation_url": "https://docs.github.com/rest",
-        "status": "422",
-    }))
+    Response::json(
+        422,
+        &json!({
+            "message": "Validation Failed",
+            "errors": [{"resource": resource, "field": field, "code": code}],
+            "documentation_url": "https://docs.github.com/rest",
+            "status": "422",
+        }),
+    )
 }
 
 /// A fault in this service's own envelope.
@@ -133,7 +139,10 @@ pub async fn handle(cloud: &Arc<Cloud>, request: &Request) -> Response {
         return error(401, if token.is_none() { "Requires authentication" } else { "Bad credentials" });
     }
     if request.header("user-agent").is_none() {
-        return error(403, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header");
+        return error(
+            403,
+            "Request forbidden by administrative rules. Please make sure your request has a User-Agent header",
+        );
     }
     let segments = request.segments();
     let (upload, segments) = match segments.split_first() {

@@ -119,7 +119,8 @@ fn add_asset(store: &mut Store, repo: &str, id: &str, request: &Request) -> Resu
         return Err(error(411, "Content-Length required"));
     }
     // GitHub's renaming of what is no plain name.
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-+@".contains(c) { c } else { '.' }).collect();
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-+@".contains(c) { c } else { '.' }).collect();
     let release_id = release["id"].as_u64().unwrap_or_default();
     if store.assets.iter().any(|a| a.repo == repo && a.release == release_id && a.value["name"] == name.as_str()) {
         return Err(invalid("ReleaseAsset", "name", "already_exists"));

@@ -31,6 +31,9 @@ const ASSERTION_LIFE: u64 = 3600;
 /// The audience that a self-signed JWT may name in place of a scope.
 const AUDIENCE: &str = "https://compute.googleapis.com/";
 
+/// The real token endpoint: google-auth for Python names it whatever `token_uri` says.
+const TOKEN_AUDIENCE: &str = "https://oauth2.googleapis.com/token";
+
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -199,7 +202,7 @@ pub(super) fn token(cloud: &Cloud, request: &Request) -> Response {
     if claims.iss != account() {
         return oauth_error("invalid_grant", "Invalid grant: account not found");
     }
-    if claims.aud != token_uri(cloud) {
+    if claims.aud != token_uri(cloud) && claims.aud != TOKEN_AUDIENCE {
         return oauth_error("invalid_grant", "Invalid JWT: the audience is not this token endpoint.");
     }
     if claims.exp.saturating_sub(claims.iat) > ASSERTION_LIFE {

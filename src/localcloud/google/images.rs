@@ -47,7 +47,6 @@ pub(super) fn insert(cloud: &Arc<Cloud>, call: &Call<'_>) -> ApiResult {
     let target = call.target(Scope::Global, "insert", path, &doc);
     let worker = cloud.clone();
     Ok(begin(cloud, &mut store, target, move |fault| async move {
-        tokio::time::sleep(worker.step()).await;
         let result = match (fault, source) {
             (Some(fault), _) => Err(fault),
             (None, Source::Layers(layers)) => Ok(layers),

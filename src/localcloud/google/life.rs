@@ -120,7 +120,6 @@ pub(super) async fn act(
     action: &'static str,
     fault: Option<Failure>,
 ) -> Result<(), Failure> {
-    tokio::time::sleep(cloud.step()).await;
     let set = |status: &str| {
         if let Some(instance) = cloud.google.store().instances.get_mut(&key) {
             instance.doc["status"] = json!(status);

@@ -97,6 +97,7 @@ where
         if let Some(fault) = &fault {
             tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
         }
+        tokio::time::sleep(cloud.step()).await;
         let wanted = fault.filter(|f| !f.code.is_empty()).map(|f| Failure::new(&f.code, f.message, f.status));
         let result = work(wanted).await;
         set(&cloud, &key, |op| {

@@ -1,0 +1,6 @@
+//! Everything that is tested from outside, in one binary: each more would link the clouds' clients once more.
+//!
+//! A module of its own for each room; what they share is in [`support`].
+
+mod google;
+mod support;
