@@ -2,5 +2,8 @@
 //!
 //! The floors of the house, from the ground up, are described in `docs/architecture.md`.
 
+pub mod builder;
 pub mod postprocessor;
+pub mod registry;
 pub mod report;
+pub mod template;

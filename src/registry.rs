@@ -1,0 +1,73 @@
+//! Every component by the name that templates use. Adding one is one file of its own and one line here.
+
+use crate::builder;
+use crate::template::packer_block::RequiredPlugin;
+use image_action_engine::config::{Block, Schema};
+use image_action_engine::{Builder, DataSource, PostProcessor, PrepareContext, Provisioner};
+use image_action_lang::Diagnostics;
+
+/// Makes a component from its checked body.
+pub type Make<T: ?Sized> = fn(&PrepareContext, &Block) -> Result<Box<T>, Diagnostics>;
+
+/// A component.
+pub struct Component<T: ?Sized + 'static> {
+    /// The type of its block's label.
+    pub name: &'static str,
+    /// Its options.
+    pub schema: fn() -> Schema,
+    /// Makes it.
+    pub make: Make<T>,
+}
+
+/// A plugin of Packer's that is built in.
+#[derive(Debug)]
+pub struct Plugin {
+    /// What its components' names begin with.
+    pub name: &'static str,
+    /// As `required_plugins` names it.
+    pub source: &'static str,
+    /// The release whose behaviour is followed.
+    pub version: &'static str,
+}
+
+/// What `required_plugins` may ask for.
+pub const PLUGINS: &[Plugin] = &[
+    Plugin { name: "amazon", source: "github.com/hashicorp/amazon", version: "1.8.3" },
+    Plugin { name: "ansible", source: "github.com/hashicorp/ansible", version: "1.1.7" },
+    Plugin { name: "azure", source: "github.com/hashicorp/azure", version: "2.6.4" },
+    Plugin { name: "googlecompute", source: "github.com/hashicorp/googlecompute", version: "1.2.8" },
+];
+
+/// `source "NAME"`
+pub const BUILDERS: &[Component<dyn Builder>] =
+    &[Component { name: "file", schema: builder::file::schema, make: builder::file::make }];
+
+/// `provisioner "NAME"`
+pub const PROVISIONERS: &[Component<dyn Provisioner>] = &[];
+
+/// `post-processor "NAME"`
+pub const POST_PROCESSORS: &[Component<dyn PostProcessor>] = &[];
+
+/// `data "NAME"`
+pub const DATA_SOURCES: &[Component<dyn DataSource>] = &[];
+
+/// The names of all components of a kind.
+pub fn names<T: ?Sized>(components: &[Component<T>]) -> Vec<&'static str> {
+    components.iter().map(|c| c.name).collect()
+}
+
+/// The component that a template calls `kind`: by its own name, or by the name that `required_plugins` gave its plugin.
+pub fn find<T: ?Sized>(
+    components: &'static [Component<T>],
+    kind: &str,
+    plugins: &[RequiredPlugin],
+) -> Option<&'static Component<T>> {
+    let by_name = |name: &str| components.iter().find(|c| c.name == name);
+    by_name(kind).or_else(|| {
+        plugins.iter().find_map(|required| {
+            let rest = kind.strip_prefix(required.accessor.as_str())?;
+            let own = required.built_in()?.name;
+            (rest.is_empty() || rest.starts_with('-')).then(|| by_name(&format!("{own}{rest}"))).flatten()
+        })
+    })
+}
