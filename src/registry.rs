@@ -1,13 +1,11 @@
 //! Every component by the name that templates use. Adding one is one file of its own and one line here.
 
 use crate::builder;
+use crate::postprocessor::{checksum, manifest};
 use crate::template::packer_block::RequiredPlugin;
 use image_action_engine::config::{Block, Schema};
-use image_action_engine::{Builder, DataSource, PostProcessor, PrepareContext, Provisioner};
+use image_action_engine::{Builder, Config, DataSource, PostProcessor, PrepareContext, Provisioner};
 use image_action_lang::Diagnostics;
-
-/// Makes a component from its checked body.
-pub type Make<T: ?Sized> = fn(&PrepareContext, &Block) -> Result<Box<T>, Diagnostics>;
 
 /// A component.
 pub struct Component<T: ?Sized + 'static> {
@@ -15,8 +13,8 @@ pub struct Component<T: ?Sized + 'static> {
     pub name: &'static str,
     /// Its options.
     pub schema: fn() -> Schema,
-    /// Makes it.
-    pub make: Make<T>,
+    /// Makes it from its checked body.
+    pub make: fn(&PrepareContext, &Block) -> Result<Box<T>, Diagnostics>,
 }
 
 /// A plugin of Packer's that is built in.
@@ -46,7 +44,14 @@ pub const BUILDERS: &[Component<dyn Builder>] =
 pub const PROVISIONERS: &[Component<dyn Provisioner>] = &[];
 
 /// `post-processor "NAME"`
-pub const POST_PROCESSORS: &[Component<dyn PostProcessor>] = &[];
+pub const POST_PROCESSORS: &[Component<dyn PostProcessor>] = &[
+    Component { name: "checksum", schema: checksum::ChecksumConfig::schema, make: checksum::make },
+    Component {
+        name: "manifest",
+        schema: manifest::ManifestConfig::schema,
+        make: |_, body| Ok(Box::new(manifest::ManifestConfig::decode(body))),
+    },
+];
 
 /// `data "NAME"`
 pub const DATA_SOURCES: &[Component<dyn DataSource>] = &[];

@@ -4,8 +4,11 @@
 use crate::postprocessor::{render_late, write_atomically};
 use async_trait::async_trait;
 use image_action_engine::run::{Finisher, RunContext};
-use image_action_engine::{Artifact, BuildContext, Config, Error, PostOutcome, PostProcessor, Result};
+use image_action_engine::{
+    Artifact, Block, BuildContext, Config, Error, PostOutcome, PostProcessor, PrepareContext, Result,
+};
 use image_action_lang::gotemplate::{Data, Node};
+use image_action_lang::{Diagnostic, Diagnostics};
 use sha2::digest::DynDigest;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +67,21 @@ impl ChecksumConfig {
         ]);
         render_late("output", &self.output, &data, cx)
     }
+}
+
+/// Makes it.
+///
+/// # Errors
+/// Every type that does not exist.
+pub fn make(_: &PrepareContext, body: &Block) -> std::result::Result<Box<dyn PostProcessor>, Diagnostics> {
+    let config = ChecksumConfig::decode(body);
+    let unknown = config.unknown_types().into_iter().map(|kind| {
+        Diagnostic::error(format!("Unrecognized checksum type: {kind}"))
+            .at(body.span_of("checksum_types"))
+            .hint("there are md5, sha1, sha224, sha256, sha384 and sha512")
+    });
+    let diags: Diagnostics = unknown.collect();
+    if diags.is_empty() { Ok(Box::new(config)) } else { Err(diags) }
 }
 
 #[async_trait]

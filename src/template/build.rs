@@ -145,7 +145,8 @@ impl Decoder<'_> {
             return None;
         }
         let with_dynamic = |n: &str| labels_of(n).or((n == "dynamic").then_some(1));
-        let content = block.body.content(&with_dynamic, diags);
+        let mut content = block.body.content(&with_dynamic, diags);
+        let blocks = std::mem::take(&mut content.blocks);
         for attribute in content.attributes.iter().filter(|a| !ARGUMENTS.contains(&&*a.name)) {
             diags.push(super::unknown_argument(attribute, &ARGUMENTS));
         }
@@ -169,7 +170,7 @@ impl Decoder<'_> {
         let mut registries = Vec::new();
         let scope = self.scope.with("build", build_object(&build.name));
         let mut nested = false;
-        for inner in dynamic::expand(content.blocks, &labels_of, self.scope, diags) {
+        for inner in dynamic::expand(blocks, &labels_of, self.scope, diags) {
             nested |= &*inner.kind == "source";
             self.member(inner, &scope, &mut build, &mut registries, diags);
         }
@@ -241,7 +242,9 @@ impl Decoder<'_> {
         let places = attribute.expr.elements().unwrap_or_default();
         for (n, element) in list.elements().unwrap_or_default().iter().enumerate() {
             let span = places.get(n).map_or_else(|| attribute.expr.span(), Expr::span);
-            let Some((kind, name)) = self.reference(element.as_str().unwrap_or_default(), &span, diags) else { continue };
+            let Some((kind, name)) = self.reference(element.as_str().unwrap_or_default(), &span, diags) else {
+                continue;
+            };
             build.uses.push(SourceUse { kind, local_name: name.clone(), name, nested: None, span });
         }
     }
@@ -331,7 +334,8 @@ impl Decoder<'_> {
             }
         }
         let goes_on = step.content.take("continue_on_error");
-        step.continue_on_error = goes_on.and_then(|a| typed(&a, &Type::Bool, scope, diags)).and_then(|v| v.as_bool()) == Some(true);
+        step.continue_on_error =
+            goes_on.and_then(|a| typed(&a, &Type::Bool, scope, diags)).and_then(|v| v.as_bool()) == Some(true);
         if let Some(attribute) = step.content.take("override") {
             let value = attribute.expr.eval(scope, diags);
             if override_is_well_formed(&attribute, &value, diags) {

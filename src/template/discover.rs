@@ -40,15 +40,15 @@ pub fn discover(argument: &str, cwd: &Path) -> Result<Files, Diagnostic> {
 }
 
 fn directory(argument: &str, path: &Path, absolute: &Path) -> Result<Files, Diagnostic> {
-    let entries = std::fs::read_dir(absolute).map_err(|e| {
-        Diagnostic::error(format!("Cannot read the directory {argument}")).detail(format!("{e}."))
-    })?;
+    let entries = std::fs::read_dir(absolute)
+        .map_err(|e| Diagnostic::error(format!("Cannot read the directory {argument}")).detail(format!("{e}.")))?;
     let mut names: Vec<String> = entries
         .filter_map(|e| e.ok().filter(|e| e.path().is_file()))
         .filter_map(|e| e.file_name().into_string().ok())
         .collect();
     names.sort();
-    let ending = |end: &str| names.iter().filter(|n| n.ends_with(end)).map(|n| clean(&path.join(n))).collect::<Vec<_>>();
+    let ending =
+        |end: &str| names.iter().filter(|n| n.ends_with(end)).map(|n| clean(&path.join(n))).collect::<Vec<_>>();
     let config = [ending(".pkr.hcl"), ending(".pkr.json")].concat();
     if config.is_empty() {
         let near = names.iter().find(|n| n.to_lowercase().ends_with(".hcl"));

@@ -105,7 +105,9 @@ impl Reader<'_> {
             Some(b'a'..=b'z' | b'A'..=b'Z') => self.keyword()?,
             None => return Err(self.fail("Missing JSON value", "The text ends where a value is expected.")),
             Some(b'\'') => {
-                return Err(self.fail("Invalid JSON value", "Texts stand between double quotes, not between single ones."));
+                return Err(
+                    self.fail("Invalid JSON value", "Texts stand between double quotes, not between single ones.")
+                );
             }
             Some(_) => return Err(self.fail("Invalid JSON value", "This is no JSON value.")),
         };
@@ -131,7 +133,8 @@ impl Reader<'_> {
     fn number(&mut self) -> Read<Kind> {
         let is_part = |c: &char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
         let text: String = self.rest().chars().take_while(is_part).collect();
-        if serde_json::from_str::<serde_json::Number>(&text).is_err() && image_action_lang::Number::parse(&text).is_none()
+        if serde_json::from_str::<serde_json::Number>(&text).is_err()
+            && image_action_lang::Number::parse(&text).is_none()
         {
             return Err(self.fail("Invalid JSON number", format!("{text:?} is not a number as JSON writes them.")));
         }
@@ -191,7 +194,10 @@ impl Reader<'_> {
                 }
                 Some(b'"') => {}
                 None => return Err(self.unclosed(open, "object")),
-                Some(_) => return Err(self.fail("Invalid object property name", "The name of a property stands between double quotes.")),
+                Some(_) => {
+                    return Err(self
+                        .fail("Invalid object property name", "The name of a property stands between double quotes."));
+                }
             }
             let start = self.at;
             let name = self.string()?;
@@ -218,10 +224,9 @@ impl Reader<'_> {
                 self.blanks();
                 if self.peek() == Some(close) {
                     self.at = comma;
-                    return Err(self.fail(
-                        &format!("Trailing comma in {what}"),
-                        "JSON has no comma after the last element.",
-                    ));
+                    return Err(
+                        self.fail(&format!("Trailing comma in {what}"), "JSON has no comma after the last element.")
+                    );
                 }
                 Ok(())
             }

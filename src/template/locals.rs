@@ -102,7 +102,8 @@ fn many(block: &Block, diags: &mut Diagnostics) -> Vec<Local> {
         return Vec::new();
     }
     let attributes = block.body.attributes(diags);
-    let locals = attributes.into_iter().map(|a| Local { name: a.name, span: a.name_span, expr: a.expr, sensitive: false });
+    let locals =
+        attributes.into_iter().map(|a| Local { name: a.name, span: a.name_span, expr: a.expr, sensitive: false });
     locals.collect()
 }
 
@@ -216,7 +217,10 @@ impl Walk<'_> {
         let mut names: Vec<String> = self.path[start..].iter().map(|p| self.nodes[*p].name()).collect();
         names.push(self.nodes[target].name());
         let (summary, detail) = if names.len() == 2 {
-            (format!("{} refers to itself", names[0]), "Its value would have to be known before it is computed.".to_owned())
+            (
+                format!("{} refers to itself", names[0]),
+                "Its value would have to be known before it is computed.".to_owned(),
+            )
         } else {
             ("Locals or data sources depend on each other in a cycle".to_owned(), format!("{}.", names.join(" → ")))
         };

@@ -177,8 +177,7 @@ fn parse_into(
             return None;
         }
     };
-    let bodies: Vec<Body> =
-        files.config.iter().filter_map(|path| read(path, &settings.cwd, sources, diags)).collect();
+    let bodies: Vec<Body> = files.config.iter().filter_map(|path| read(path, &settings.cwd, sources, diags)).collect();
     if diags.has_errors() {
         return None;
     }
@@ -213,7 +212,7 @@ fn parse_into(
     if diags.has_errors() {
         return None;
     }
-        Some(Parsed {
+    Some(Parsed {
         variables,
         plugins,
         nodes,
@@ -393,16 +392,14 @@ impl Parsed {
             }
         }
         hcp(&registries, &scope, settings, &mut diags);
-        let template =
-            Template { variables: self.variables, values, plugins: self.plugins, builds, sources, scope };
+        let template = Template { variables: self.variables, values, plugins: self.plugins, builds, sources, scope };
         (template, diags)
     }
 
     /// The names that expressions may use, before locals and data sources are known.
     fn scope(&self, settings: &Settings) -> Scope {
-        let object = |pairs: Vec<(&str, Value)>| {
-            Value::object(pairs.into_iter().map(|(k, v)| (Arc::from(k), v)).collect())
-        };
+        let object =
+            |pairs: Vec<(&str, Value)>| Value::object(pairs.into_iter().map(|(k, v)| (Arc::from(k), v)).collect());
         let cwd = settings.cwd.to_string_lossy();
         Scope::new(self.world.clone()).child([
             (Arc::from("var"), Value::object(variables::values(&self.variables))),

@@ -153,7 +153,10 @@ fn plugin(attribute: &Attribute, diags: &mut Diagnostics) -> Option<RequiredPlug
         && !name.starts_with('-')
         && !name.ends_with('-');
     if !normal {
-        return fail("Invalid plugin local name", format!("{name:?} must be in lower case, without outer or double dashes."));
+        return fail(
+            "Invalid plugin local name",
+            format!("{name:?} must be in lower case, without outer or double dashes."),
+        );
     }
     let mut inner = Diagnostics::new();
     let value = attribute.expr.constant(&mut inner);
@@ -166,7 +169,12 @@ fn plugin(attribute: &Attribute, diags: &mut Diagnostics) -> Option<RequiredPlug
         (None, ty) if ty.is_primitive() => {
             return fail("Invalid plugin requirement", "An object with a version and a source is required.".to_owned());
         }
-        _ => return fail("Invalid required_plugins syntax", "An object with a version and a source is required.".to_owned()),
+        _ => {
+            return fail(
+                "Invalid required_plugins syntax",
+                "An object with a version and a source is required.".to_owned(),
+            );
+        }
     };
     if let Some(other) = entries.keys().find(|k| !matches!(k.as_ref(), "version" | "source")) {
         return fail("Invalid required_plugins object", format!("It has a version and a source, and not {other:?}."));
@@ -180,14 +188,19 @@ fn plugin(attribute: &Attribute, diags: &mut Diagnostics) -> Option<RequiredPlug
     match Constraints::parse(version) {
         Err(why) => return fail("Invalid version constraint", format!("{why}.")),
         Ok(c) if c.versions().any(|v| !v.prerelease().is_empty()) => {
-            return fail("Invalid version constraint", "Unsupported prerelease for constraint: only releases can be asked for.".to_owned());
+            return fail(
+                "Invalid version constraint",
+                "Unsupported prerelease for constraint: only releases can be asked for.".to_owned(),
+            );
         }
         Ok(_) => {}
     }
     let Some(source) = entries.get("source") else {
         return fail("No source was set", format!("The plugin {name:?} needs a source."));
     };
-    let Some(source) = source.as_str() else { return fail("Invalid source", "A text is required as source.".to_owned()) };
+    let Some(source) = source.as_str() else {
+        return fail("Invalid source", "A text is required as source.".to_owned());
+    };
     if let Err(why) = check_source(source) {
         return fail("Failed to parse source", why);
     }

@@ -63,10 +63,13 @@ impl Selection {
             );
         }
         let left: Vec<String> = builds.iter().filter(|b| self.only.is_empty() || self.takes(b)).cloned().collect();
-        let found = matched(&self.except, &left) + matched(&self.except, builds) + matched(&self.except, post_processors);
+        let found =
+            matched(&self.except, &left) + matched(&self.except, builds) + matched(&self.except, post_processors);
         if !self.except.is_empty() && found == 0 {
             warnings.push(
-                Diagnostic::warning("an 'except' option was passed, but did not match any build").detail(names).hint(hint),
+                Diagnostic::warning("an 'except' option was passed, but did not match any build")
+                    .detail(names)
+                    .hint(hint),
             );
         }
         warnings

@@ -5,8 +5,8 @@ use hcl::edit::Span as _;
 use hcl::edit::expr::Expression;
 use hcl::edit::structure::{self, Structure};
 use image_action_lang::{
-    Diagnostic, Diagnostics, Number, Scope, Source, Span, Traversal, Type, TypeConstraint, Value, body_references, eval,
-    eval_template, parse, parse_type, references,
+    Diagnostic, Diagnostics, Number, Scope, Source, Span, Traversal, Type, TypeConstraint, Value, body_references,
+    eval, eval_template, parse, parse_type, references,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -135,11 +135,8 @@ fn native(body: &structure::Body, source: &Source, diags: &mut Diagnostics) -> C
 
 fn native_block(b: &structure::Block, source: &Source, diags: &mut Diagnostics) -> Block {
     let kind_span = source.span(b.ident.span());
-    let labels: Vec<Label> = b
-        .labels
-        .iter()
-        .map(|l| Label { text: Arc::from(l.as_str()), span: source.span(l.span()) })
-        .collect();
+    let labels: Vec<Label> =
+        b.labels.iter().map(|l| Label { text: Arc::from(l.as_str()), span: source.span(l.span()) }).collect();
     for label in &labels {
         let written = source.slice(label.span.start..label.span.end);
         if written.contains("${") && !written.contains("$${") || written.contains("%{") && !written.contains("%%{") {
@@ -177,7 +174,11 @@ impl Block {
                 Diagnostic::error(format!("Missing {missing} for {}", self.kind))
                     .detail(format!("All {} blocks must have {} labels ({all}).", self.kind, names.len()))
                     .at(self.header.clone())
-                    .hint(format!("write {}{} {{ … }}", self.kind, names.iter().map(|n| format!(" \"{n}\"")).collect::<String>())),
+                    .hint(format!(
+                        "write {}{} {{ … }}",
+                        self.kind,
+                        names.iter().map(|n| format!(" \"{n}\"")).collect::<String>()
+                    )),
             );
             return false;
         }
@@ -296,9 +297,7 @@ fn json_value(node: &json::Node, source: &Source, scope: Option<&Scope>, diags: 
         json::Kind::Bool(b) => Value::bool(*b),
         json::Kind::Number(text) => Number::parse(text).map_or_else(Value::dynamic, Value::number),
         json::Kind::String(text) => json_text(text, &node.span, source, scope, diags),
-        json::Kind::Array(items) => {
-            Value::tuple(items.iter().map(|n| json_value(n, source, scope, diags)).collect())
-        }
+        json::Kind::Array(items) => Value::tuple(items.iter().map(|n| json_value(n, source, scope, diags)).collect()),
         json::Kind::Object(properties) => {
             let mut entries = BTreeMap::new();
             let mut known = true;

@@ -81,7 +81,11 @@ pub fn declare(blocks: &[&Block], world: &Arc<World>, diags: &mut Diagnostics) -
     // A default may look at the environment, and at nothing else.
     let scope = Scope::new(world.clone()).with_functions(FunctionSet::EnvOnly);
     for block in blocks {
-        let found = if &*block.kind == "variable" { one(block, &scope, diags).into_iter().collect() } else { many(block, &scope, diags) };
+        let found = if &*block.kind == "variable" {
+            one(block, &scope, diags).into_iter().collect()
+        } else {
+            many(block, &scope, diags)
+        };
         for variable in found {
             match variables.get(&variable.name) {
                 Some(first) => diags.push(duplicate("variable", &variable.name, &variable.span, &first.span)),
@@ -238,7 +242,9 @@ fn condition_refers_to_itself(name: &str, condition: &Attribute, diags: &mut Dia
         good = false;
         diags.push(
             Diagnostic::error("Invalid reference in variable validation")
-                .detail(format!("The condition of the variable {name:?} can only refer to the variable itself, as var.{name}."))
+                .detail(format!(
+                    "The condition of the variable {name:?} can only refer to the variable itself, as var.{name}."
+                ))
                 .at(other.span.clone()),
         );
     }
@@ -246,7 +252,9 @@ fn condition_refers_to_itself(name: &str, condition: &Attribute, diags: &mut Dia
         good = false;
         diags.push(
             Diagnostic::error("Invalid variable validation condition")
-                .detail(format!("The condition of the variable {name:?} must refer to var.{name}, or it checks nothing."))
+                .detail(format!(
+                    "The condition of the variable {name:?} must refer to var.{name}, or it checks nothing."
+                ))
                 .at(condition.expr.span()),
         );
     }
@@ -392,7 +400,8 @@ fn give_text(
 /// The value of every variable, for `var`; what has none is unknown.
 pub fn values(variables: &Variables) -> BTreeMap<Arc<str>, Value> {
     let value = |v: &Variable| {
-        let value = v.given.as_ref().map_or_else(|| Value::unknown(v.constraint.ty.without_optional()), |g| g.value.clone());
+        let value =
+            v.given.as_ref().map_or_else(|| Value::unknown(v.constraint.ty.without_optional()), |g| g.value.clone());
         value.tainted(v.sensitive)
     };
     variables.iter().map(|(name, v)| (name.clone(), value(v))).collect()

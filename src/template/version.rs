@@ -20,10 +20,8 @@ impl Version {
         let text = text.strip_prefix('v').unwrap_or(text);
         let text = text.split_once('+').map_or(text, |(version, _)| version);
         let (numbers, prerelease) = text.split_once('-').unwrap_or((text, ""));
-        let segments: Option<Vec<u64>> = numbers
-            .split('.')
-            .map(|n| n.parse().ok().filter(|_| n.bytes().all(|b| b.is_ascii_digit())))
-            .collect();
+        let segments: Option<Vec<u64>> =
+            numbers.split('.').map(|n| n.parse().ok().filter(|_| n.bytes().all(|b| b.is_ascii_digit()))).collect();
         let mut segments = segments?;
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '~');
         if !prerelease.chars().all(valid) || (text.contains('-') && prerelease.is_empty()) {
