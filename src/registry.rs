@@ -46,11 +46,7 @@ pub const PROVISIONERS: &[Component<dyn Provisioner>] = &[];
 /// `post-processor "NAME"`
 pub const POST_PROCESSORS: &[Component<dyn PostProcessor>] = &[
     Component { name: "checksum", schema: checksum::ChecksumConfig::schema, make: checksum::make },
-    Component {
-        name: "manifest",
-        schema: manifest::ManifestConfig::schema,
-        make: |_, body| Ok(Box::new(manifest::ManifestConfig::decode(body))),
-    },
+    Component { name: "manifest", schema: manifest::ManifestConfig::schema, make: manifest::make },
 ];
 
 /// `data "NAME"`

@@ -7,7 +7,8 @@ use image_action_engine::run::{Finisher, RunContext};
 use image_action_engine::{
     Artifact, Block, BuildContext, Config, Error, PostOutcome, PostProcessor, PrepareContext, Result,
 };
-use image_action_lang::gotemplate::{Data, Node};
+use image_action_lang::diag::suggest;
+use image_action_lang::gotemplate::{self, Data, Node};
 use image_action_lang::{Diagnostic, Diagnostics};
 use sha2::digest::DynDigest;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
@@ -36,6 +37,30 @@ pub struct ChecksumConfig {
     pub output: String,
 }
 
+/// Makes a `checksum` from its checked body.
+///
+/// # Errors
+/// Every type that does not exist, and an `output` that is no template.
+pub fn make(_cx: &PrepareContext, body: &Block) -> std::result::Result<Box<dyn PostProcessor>, Diagnostics> {
+    let config = ChecksumConfig::decode(body);
+    let mut wrong = Diagnostics::new();
+    for kind in config.types().iter().filter(|t| hasher(t).is_none()) {
+        let near = suggest(kind, TYPES).map_or_else(|| TYPES.join(", "), |n| format!("did you mean \"{n}\"?"));
+        wrong.push(
+            Diagnostic::error(format!("unknown checksum type \"{kind}\""))
+                .at(body.span_of("checksum_types"))
+                .hint(near),
+        );
+    }
+    if let Err(e) = gotemplate::check(&config.output) {
+        wrong.push(Diagnostic::error(format!("`output` is no template: {e}")).at(body.span_of("output")));
+    }
+    if wrong.is_empty() { Ok(Box::new(config)) } else { Err(wrong) }
+}
+
+/// What [`ChecksumConfig::checksum_types`] takes.
+const TYPES: [&str; 6] = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
+
 /// An algorithm by its name; `None` for an unknown name.
 fn hasher(name: &str) -> Option<Box<dyn DynDigest>> {
     Some(match name {
@@ -54,10 +79,6 @@ impl ChecksumConfig {
     fn types(&self) -> Vec<String> {
         self.checksum_types.clone().unwrap_or_else(|| vec!["md5".to_owned()])
     }
-    /// The named types that do not exist.
-    pub fn unknown_types(&self) -> Vec<String> {
-        self.types().into_iter().filter(|t| hasher(t).is_none()).collect()
-    }
     fn output_for(&self, cx: &BuildContext, kind: &str) -> Result<String> {
         let text = |t: &str| Node::String(t.to_owned());
         let data = Data::from([
@@ -67,21 +88,6 @@ impl ChecksumConfig {
         ]);
         render_late("output", &self.output, &data, cx)
     }
-}
-
-/// Makes it.
-///
-/// # Errors
-/// Every type that does not exist.
-pub fn make(_: &PrepareContext, body: &Block) -> std::result::Result<Box<dyn PostProcessor>, Diagnostics> {
-    let config = ChecksumConfig::decode(body);
-    let unknown = config.unknown_types().into_iter().map(|kind| {
-        Diagnostic::error(format!("Unrecognized checksum type: {kind}"))
-            .at(body.span_of("checksum_types"))
-            .hint("there are md5, sha1, sha224, sha256, sha384 and sha512")
-    });
-    let diags: Diagnostics = unknown.collect();
-    if diags.is_empty() { Ok(Box::new(config)) } else { Err(diags) }
 }
 
 #[async_trait]

@@ -3,7 +3,10 @@
 use crate::postprocessor::write_atomically;
 use async_trait::async_trait;
 use image_action_engine::run::{Finisher, RunContext};
-use image_action_engine::{Artifact, BuildContext, Config, Error, PostOutcome, PostProcessor, Result};
+use image_action_engine::{
+    Artifact, Block, BuildContext, Config, Error, PostOutcome, PostProcessor, PrepareContext, Result,
+};
+use image_action_lang::Diagnostics;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +27,14 @@ pub struct ManifestConfig {
     pub strip_time: bool,
     /// Anything else to note of each build.
     pub custom_data: Option<BTreeMap<String, String>>,
+}
+
+/// Makes a `manifest` from its checked body.
+///
+/// # Errors
+/// None: every checked body will do.
+pub fn make(_cx: &PrepareContext, body: &Block) -> std::result::Result<Box<dyn PostProcessor>, Diagnostics> {
+    Ok(Box::new(ManifestConfig::decode(body)))
 }
 
 /// The file, in the field order of Packer's.

@@ -70,10 +70,15 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 /// The runner takes a command at the beginning of a line and, of the old form, anywhere in it
 /// (`runner:src/Runner.Common/ActionCommand.cs`).
 fn break_commands(text: &str) -> String {
-    if text.contains("::") || text.contains("##[") {
-        return text.replace("::", ":\u{200b}:").replace("##[", "##\u{200b}[");
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        let before = &text[..at];
+        if (c == ':' && before.ends_with(':')) || (c == '[' && before.ends_with("##")) {
+            out.push('\u{200b}');
+        }
+        out.push(c);
     }
-    text.to_owned()
+    out
 }
 
 /// What a terminal shows of a line that was overwritten by carriage returns: the last part that is not empty.

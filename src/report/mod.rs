@@ -6,6 +6,7 @@
 pub mod clean;
 pub mod json;
 pub mod machine;
+pub mod markdown;
 pub mod masker;
 pub mod terminal;
 

@@ -34,7 +34,7 @@ pub fn handle(
             if store.assets.len() == before { Err(error(404, "Not Found")) } else { Ok(Response::empty(204)) }
         }
         ("GET", ["releases", id], _) => {
-            let release = mine(store, repo).find(|r| r["id"].to_string() == **id);
+            let release = mine(store, repo).find(|r| same(r, id));
             Ok(found(release.map(|r| shown(store, r))))
         }
         ("GET", ["releases", id, "assets"], _) => {
@@ -44,6 +44,11 @@ pub fn handle(
         ("PATCH", ["releases", id], _) => update(store, repo, id, request),
         _ => Err(error(404, "Not Found")),
     }
+}
+
+/// Whether something has the id that a path names.
+fn same(value: &Value, id: &str) -> bool {
+    value["id"].as_u64().is_some_and(|own| id.parse() == Ok(own))
 }
 
 fn mine<'a>(store: &'a Store, repo: &str) -> impl Iterator<Item = &'a Value> {
@@ -97,7 +102,7 @@ fn apply(release: &mut Value, map: &Map<String, Value>) {
 
 fn update(store: &mut Store, repo: &str, id: &str, request: &Request) -> Result<Response, Response> {
     let map = body(request)?;
-    let release = store.releases.iter_mut().find(|r| r.repo == repo && r.value["id"].to_string() == id);
+    let release = store.releases.iter_mut().find(|r| r.repo == repo && same(&r.value, id));
     let Some(release) = release else { return Err(error(404, "Not Found")) };
     apply(&mut release.value, &map);
     let value = release.value.clone();
@@ -105,7 +110,7 @@ fn update(store: &mut Store, repo: &str, id: &str, request: &Request) -> Result<
 }
 
 fn add_asset(store: &mut Store, repo: &str, id: &str, request: &Request) -> Result<Response, Response> {
-    let Some(release) = mine(store, repo).find(|r| r["id"].to_string() == id).cloned() else {
+    let Some(release) = mine(store, repo).find(|r| same(r, id)).cloned() else {
         return Err(error(404, "Not Found"));
     };
     if release["immutable"] == true && release["draft"] == false {
@@ -141,7 +146,7 @@ fn add_asset(store: &mut Store, repo: &str, id: &str, request: &Request) -> Resu
 
 /// The asset's record, or its content where the client asks for bytes.
 fn asset(store: &Store, repo: &str, id: &str, request: &Request) -> Result<Response, Response> {
-    let asset = store.assets.iter().find(|a| a.repo == repo && a.value["id"].to_string() == id);
+    let asset = store.assets.iter().find(|a| a.repo == repo && same(&a.value, id));
     let Some(asset) = asset else { return Err(error(404, "Not Found")) };
     if request.header("accept") == Some("application/octet-stream") {
         let mut response = Response::empty(200).header("content-type", "application/octet-stream");
