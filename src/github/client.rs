@@ -74,7 +74,7 @@ impl Client {
         let route = self.route(path);
         retry(
             &CancellationToken::new(),
-            |e| e.kind == ErrorKind::Unreachable,
+            |e: &Error| e.kind == ErrorKind::Unreachable,
             async || {
                 let call = self.octocrab.get::<Value, _, ()>(&route, None);
                 call.await.map_err(|e| explain("GET", &route, &e))
@@ -115,7 +115,7 @@ impl Client {
         let route = self.route(path);
         retry(
             &CancellationToken::new(),
-            |e| e.kind == ErrorKind::Unreachable,
+            |e: &Error| e.kind == ErrorKind::Unreachable,
             async || {
                 let call = self.octocrab.patch::<Value, _, _>(&route, Some(body));
                 call.await.map_err(|e| explain("PATCH", &route, &e))
