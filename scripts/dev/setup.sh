@@ -7,6 +7,8 @@
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE=${IMAGE_ACTION_CACHE:-$PROJECT/.cache}
 mkdir -p "$CACHE"
+# The program keeps the root file system of guests there too.
+export IMAGE_ACTION_CACHE=$CACHE
 
 # aws-sdk-ec2 is one compiler process of 7.3 GiB for two minutes; the rest is for its neighbour.
 BUILD_MEMORY_MIB=8192
