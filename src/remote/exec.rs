@@ -14,11 +14,18 @@ use tokio_util::sync::CancellationToken;
 /// How long a server may take to open a channel on a connection that looks alive.
 const OPEN_LIMIT: Duration = Duration::from_secs(15);
 
+/// How long a server that has no session to spare is asked again, and the pause between.
+const SESSION_PATIENCE: Duration = Duration::from_secs(10);
+const SESSION_PAUSE: Duration = Duration::from_millis(100);
+
 /// How long a command's processes have to end after SIGTERM, in tenths of a second; then SIGKILL follows.
 const TERM_TENTHS: u32 = 20;
 
 /// How long ending a command may take in all. A cancelled run must not wait longer: its machine is about to be deleted.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a command that is ended at once has to tell its process id.
+const PID_LIMIT: Duration = Duration::from_secs(2);
 
 /// How much output is held back while the line with the process id is waited for, in bytes: what a login shell's start-up
 /// files may print before.
@@ -78,14 +85,24 @@ pub(crate) struct Opened {
 
 /// Opens a channel for a session.
 pub(crate) async fn open(live: Arc<Live>) -> std::result::Result<Opened, Stopped> {
-    match tokio::time::timeout(OPEN_LIMIT, live.handle.channel_open_session()).await {
-        Err(_) => Err(Stopped::Lost(format!("no answer within {} s", OPEN_LIMIT.as_secs()))),
-        Ok(Ok(channel)) => Ok(Opened { live, channel }),
-        Ok(Err(russh::Error::ChannelOpenFailure(why))) => Err(Stopped::Refused(
-            Error::failed(format!("the machine opens no further session: {why:?}"))
-                .hint("sshd limits sessions by MaxSessions; something holds its sessions open"),
-        )),
-        Ok(Err(e)) => Err(Stopped::Lost(e.to_string())),
+    let begin = tokio::time::Instant::now();
+    loop {
+        match tokio::time::timeout(OPEN_LIMIT, live.handle.channel_open_session()).await {
+            Err(_) => return Err(Stopped::Lost(format!("no answer within {} s", OPEN_LIMIT.as_secs()))),
+            Ok(Ok(channel)) => return Ok(Opened { live, channel }),
+            Ok(Err(russh::Error::ChannelOpenFailure(why))) => {
+                // A server counts a session that has just ended for a moment more.
+                if begin.elapsed() < SESSION_PATIENCE {
+                    tokio::time::sleep(SESSION_PAUSE).await;
+                    continue;
+                }
+                return Err(Stopped::Refused(
+                    Error::failed(format!("the machine opens no further session: {why:?}"))
+                        .hint("sshd limits sessions by MaxSessions; something holds its sessions open"),
+                ));
+            }
+            Ok(Err(e)) => return Err(Stopped::Lost(e.to_string())),
+        }
     }
 }
 
@@ -135,6 +152,16 @@ pub(crate) async fn run(
         }
     };
     if cancelled {
+        // The process id is the first thing that a command tells; it may be on its way.
+        let _ = tokio::time::timeout(PID_LIMIT, async {
+            while !filter.done {
+                let Some(message) = read.wait().await else { break };
+                if end.take(message, &mut filter, output) {
+                    break;
+                }
+            }
+        })
+        .await;
         let ending = async {
             match filter.pid {
                 Some(pid) => kill(&live.handle, pid).await,
@@ -269,13 +296,8 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
 /// a parent is no longer the command's and stays.
 const KILL: &str = r#"
 list() {
-  all= live=
-  for d in /proc/[0-9]*; do
-    if read -r line 2>/dev/null <"$d/stat"; then
-      set -- ${line##*) }
-      if [ "$1" != Z ]; then all="$all ${d#/proc/}:$2:$4"; fi
-    fi
-  done
+  live=
+  all=$(sed -n 's/^\([0-9]*\) (.*) [^ZX] \([0-9]*\) [0-9]* \([0-9]*\) .*/\1:\2:\3/p' /proc/[0-9]*/stat 2>/dev/null)
   found=" $root " grown=1
   while [ "$grown" = 1 ]; do
     grown=0

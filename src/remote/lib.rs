@@ -10,6 +10,7 @@ mod exec;
 pub mod keys;
 mod none;
 pub mod quote;
+mod reach;
 mod sftp;
 mod ssh;
 mod stream;
@@ -20,3 +21,7 @@ pub use config::{Bastion, CommunicatorConfig, Login, Proxy, SshSettings, Transfe
 pub use connect::{Notice, connect};
 pub use keys::{KeyKind, PrivateKey, TemporaryKey};
 pub use none::NoneCommunicator;
+pub use reach::{Machine, clear_authorized_keys, reach};
+
+#[cfg(test)]
+mod tests;
