@@ -140,6 +140,9 @@ fn object_key(key: &ObjectKey, scope: &Scope, source: &Source, diags: &mut Diagn
             let written = ident.span().map(|r| source.slice(r).trim()).filter(|s| !s.is_empty());
             return Some(Value::string(written.unwrap_or(ident.as_str())));
         }
+        ObjectKey::Expression(Expression::String(s)) => {
+            return Some(Value::string(template::string_text(s.as_str(), s.span(), source)));
+        }
         ObjectKey::Expression(Expression::Null(_)) => return Some(Value::string("null")),
         ObjectKey::Expression(Expression::Traversal(_)) => {
             diags.push(

@@ -14,6 +14,7 @@ mod ops;
 pub mod parse;
 pub mod references;
 mod render;
+mod scan;
 pub mod scope;
 pub mod template;
 pub mod timefmt;

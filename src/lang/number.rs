@@ -184,8 +184,7 @@ impl Number {
         if !self.is_integer() || self.exponent > 63 {
             return None;
         }
-        let magnitude =
-            i128::try_from(self.mantissa.to_u64()?).ok()?.checked_shl(u32::try_from(self.exponent).ok()?)?;
+        let magnitude = i128::from(self.mantissa.to_u64()?).checked_shl(u32::try_from(self.exponent).ok()?)?;
         i64::try_from(if self.negative { -magnitude } else { magnitude }).ok()
     }
 

@@ -147,6 +147,12 @@ impl<'a> Flattener<'a, '_> {
     }
 }
 
+/// The text of a plain string as it is written, where the parser may have seen another.
+pub(crate) fn string_text(parsed: &str, range: Option<Range<usize>>, source: &Source) -> String {
+    let written = range.map(|r| source.slice(r)).and_then(|s| s.strip_prefix('"')?.strip_suffix('"'));
+    written.and_then(|s| unescape(s).ok()).unwrap_or_else(|| parsed.to_owned())
+}
+
 /// `$${` is `${`, and `%%{` is `%{`.
 fn unescape_markers(raw: &str) -> String {
     raw.replace("$${", "${").replace("%%{", "%{")

@@ -125,7 +125,7 @@ fn quoted<'a>(text: &'a str, out: &mut String) -> Result<&'a str, String> {
 }
 
 fn date_verb(time: &DateTime<FixedOffset>, verb: &str, out: &mut String) -> Result<(), String> {
-    let hour12 = if time.hour() % 12 == 0 { 12 } else { time.hour() % 12 };
+    let hour12 = (time.hour() + 11) % 12 + 1;
     let written = match verb {
         "YYYY" => write!(out, "{:04}", time.year()),
         "YY" => write!(out, "{:02}", time.year().rem_euclid(100)),

@@ -238,7 +238,9 @@ impl Parser<'_> {
             let key_span = self.source.span(key.span());
             let name: Arc<str> = match key {
                 ObjectKey::Ident(ident) => Arc::from(self.key_text(ident.span()).unwrap_or(ident.as_str())),
-                ObjectKey::Expression(Expression::String(s)) => Arc::from(s.as_str()),
+                ObjectKey::Expression(Expression::String(s)) => {
+                    Arc::from(crate::template::string_text(s.as_str(), s.span(), self.source))
+                }
                 ObjectKey::Expression(_) => {
                     return Err(Diagnostic::error("Invalid type specification")
                         .detail("The name of an attribute is a plain word.")

@@ -364,6 +364,8 @@ impl Value {
         if let Kind::Entries(e) = &self.kind { Some(e) } else { None }
     }
     /// How many elements or entries it has.
+    // Most values have no length: `is_empty` would say of them what nobody asks.
+    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> Option<usize> {
         match &self.kind {
             Kind::Elements(e) => Some(e.len()),

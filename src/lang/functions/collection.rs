@@ -98,7 +98,8 @@ fn coalesce(_: &World, a: &[Value]) -> Outcome {
         if value.is_unknown() {
             return Ok(Value::unknown(ty));
         }
-        if !value.is_null() && !(ty == Type::String && value.as_str() == Some("")) {
+        let empty = value.is_null() || value.as_str() == Some("");
+        if !empty {
             return Ok(value);
         }
     }

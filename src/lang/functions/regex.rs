@@ -23,8 +23,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
 struct Pattern {
     regex: Regex,
     /// Of each group, from the first.
-    names: Vec<Option<Arc<str>>>,
+    names: Names,
 }
+
+/// Of each group, from the first, its name.
+type Names = Vec<Option<Arc<str>>>;
 
 impl Pattern {
     fn compile(pattern: &str) -> Result<Pattern, String> {
@@ -139,7 +142,7 @@ fn expand(template: &str, pattern: &Pattern, captures: &Captures<'_>) -> String 
 /// From RE2's syntax to that of Rust's engine, where they differ: classes such as `\d` are ASCII, `[` stands for itself
 /// inside of a class, `\Q…\E` quotes, and any punctuation may be escaped.
 /// Names of groups are taken out and handed back.
-fn translate(pattern: &str) -> Result<(String, Vec<Option<Arc<str>>>), String> {
+fn translate(pattern: &str) -> Result<(String, Names), String> {
     let mut out = String::with_capacity(pattern.len());
     let mut names = Vec::new();
     let mut rest = pattern;

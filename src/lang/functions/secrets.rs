@@ -15,6 +15,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 fn refuse(_: &World, _: &[Value]) -> Outcome {
     Err(FunctionError::new(
-        "image-action does not read secrets itself; read it in a step before, and hand it on as PKR_VAR_… to a variable marked sensitive",
+        "reading secrets from here is not built yet; read it in a step before, and hand it on as PKR_VAR_… to a variable marked sensitive",
     ))
 }

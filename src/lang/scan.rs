@@ -1,0 +1,630 @@
+//! A first look at a text, before the parser: what is not closed, what may not stand in a string, which directives do
+//! not match. It also makes a copy of the same length that the parser understands where HCL and the parser differ;
+//! whatever is changed there is read from the source again when it is evaluated.
+
+use crate::diag::{Diagnostic, Diagnostics, Span};
+use std::sync::Arc;
+
+/// What the text is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Attributes and blocks.
+    Body,
+    /// One expression, in which line breaks mean nothing.
+    Expression,
+    /// Text with interpolations.
+    Template,
+}
+
+/// What a scan found.
+pub(crate) struct Scanned {
+    /// The copy for the parser.
+    pub masked: String,
+    /// Where arguments and blocks begin, with the depth of braces around them.
+    pub items: Vec<(usize, usize)>,
+}
+
+/// What is open at some place.
+enum Frame {
+    /// A bracket and its place.
+    Bracket(char, usize),
+    /// A template of its own: a quoted string, a heredoc, or the whole text.
+    Template(Template),
+    /// `${` or `%{`
+    Sequence(usize),
+}
+
+struct Template {
+    start: usize,
+    /// The end mark of a heredoc.
+    mark: Option<String>,
+    quoted: bool,
+    directives: Vec<Open>,
+}
+
+/// An `if` or `for` that is not closed yet.
+struct Open {
+    word: &'static str,
+    start: usize,
+    has_else: bool,
+}
+
+/// Scans a text.
+///
+/// # Errors
+/// Everything that is found to be wrong.
+pub(crate) fn scan(file: &Arc<str>, text: &str, mode: Mode) -> Result<Scanned, Diagnostics> {
+    let mut scanner = Scanner {
+        file,
+        text,
+        mode,
+        masked: text.as_bytes().to_vec(),
+        at: 0,
+        stack: Vec::new(),
+        items: Vec::new(),
+        item_start: true,
+        crooked: None,
+        diags: Diagnostics::new(),
+    };
+    if mode == Mode::Template {
+        scanner.stack.push(Frame::Template(Template { start: 0, mark: None, quoted: false, directives: Vec::new() }));
+    } else if text.starts_with('\u{feff}') {
+        scanner.blank(0, '\u{feff}'.len_utf8());
+        scanner.at = '\u{feff}'.len_utf8();
+    }
+    scanner.run();
+    if scanner.diags.has_errors() {
+        return Err(scanner.diags);
+    }
+    // Only ASCII was written over whole characters.
+    let masked = String::from_utf8(scanner.masked).unwrap_or_else(|_| text.to_owned());
+    Ok(Scanned { masked, items: scanner.items })
+}
+
+struct Scanner<'a> {
+    file: &'a Arc<str>,
+    text: &'a str,
+    mode: Mode,
+    masked: Vec<u8>,
+    at: usize,
+    stack: Vec<Frame>,
+    items: Vec<(usize, usize)>,
+    /// Whether the next word begins an argument or a block.
+    item_start: bool,
+    /// The first bracket whose end is indented otherwise than its beginning: the one to look at when one is missing.
+    crooked: Option<usize>,
+    diags: Diagnostics,
+}
+
+impl Scanner<'_> {
+    fn run(&mut self) {
+        while self.at < self.text.len() {
+            let going = match self.stack.last() {
+                Some(Frame::Template(t)) if t.mark.is_some() => self.heredoc_line(),
+                Some(Frame::Template(_)) => self.template(),
+                _ => self.code(),
+            };
+            if !going {
+                return;
+            }
+        }
+        self.finish();
+    }
+
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn blank(&mut self, from: usize, to: usize) {
+        self.masked[from..to].fill(b' ');
+    }
+
+    fn error(&mut self, summary: &str, detail: String, from: usize, to: usize) -> &mut Self {
+        let span = Span::new(self.file.clone(), from..to);
+        self.diags.push(Diagnostic::error(summary).detail(detail).at(span));
+        self
+    }
+
+    fn error_with_hint(&mut self, summary: &str, detail: String, hint: String, from: usize, to: usize) {
+        let span = Span::new(self.file.clone(), from..to);
+        self.diags.push(Diagnostic::error(summary).detail(detail).at(span).hint(hint));
+    }
+
+    fn line_of(&self, offset: usize) -> usize {
+        self.text[..offset].matches('\n').count() + 1
+    }
+
+    fn braces(&self) -> usize {
+        self.stack.iter().filter(|f| matches!(f, Frame::Bracket('{', _))).count()
+    }
+
+    /// Whether a line break ends something here.
+    fn breaks_count(&self) -> bool {
+        match self.stack.last() {
+            Some(Frame::Bracket(c, _)) => *c == '{',
+            Some(Frame::Sequence(_)) => false,
+            _ => self.mode == Mode::Body,
+        }
+    }
+
+    /// One token outside of strings. Returns whether to go on.
+    fn code(&mut self) -> bool {
+        let Some(c) = self.rest().chars().next() else { return false };
+        let start = self.at;
+        match c {
+            '\n' => {
+                if !self.breaks_count() && self.mode == Mode::Expression {
+                    self.blank(start, start + 1);
+                }
+                self.item_start = self.breaks_count();
+                self.at += 1;
+            }
+            '\r' if self.rest().starts_with("\r\n") => {
+                self.blank(start, start + 1);
+                self.at += 1;
+            }
+            ' ' | '\t' => self.at += 1,
+            '#' => self.line_comment(),
+            '/' if self.rest().starts_with("//") => self.line_comment(),
+            '/' if self.rest().starts_with("/*") => match self.rest().find("*/") {
+                Some(end) => self.at += end + 2,
+                None => {
+                    self.error(
+                        "Unterminated comment",
+                        "No */ follows this beginning of a comment.".into(),
+                        start,
+                        start + 2,
+                    );
+                    return false;
+                }
+            },
+            '"' => {
+                self.begin_item(start);
+                self.at += 1;
+                self.push_template(start, None, true);
+            }
+            '<' if self.rest().starts_with("<<") => return self.heredoc_start(),
+            '{' | '[' | '(' => {
+                self.begin_item(start);
+                self.at += 1;
+                self.stack.push(Frame::Bracket(c, start));
+                self.item_start = c == '{';
+            }
+            '}' | ']' | ')' => return self.close(c),
+            '0'..='9' => self.number(),
+            '.' => return self.period(),
+            c if c == '_' || c.is_alphabetic() => {
+                self.begin_item(start);
+                let word = self.rest();
+                let end = word.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).unwrap_or(word.len());
+                // A letter that belongs to no word for this check still has to be passed by.
+                self.at += end.max(c.len_utf8());
+            }
+            _ => return self.other(c),
+        }
+        true
+    }
+
+    fn begin_item(&mut self, at: usize) {
+        if std::mem::take(&mut self.item_start) {
+            self.items.push((at, self.braces()));
+        }
+    }
+
+    fn line_comment(&mut self) {
+        let end = self.rest().find('\n').map_or(self.text.len(), |i| self.at + i);
+        if self.mode == Mode::Expression && !self.breaks_count() {
+            self.blank(self.at, end);
+        }
+        self.at = end;
+    }
+
+    /// Numbers beyond f64 are zero for the parser.
+    fn number(&mut self) {
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        let digits = |mut at: usize| {
+            while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+                at += 1;
+            }
+            at
+        };
+        let mut end = digits(start);
+        if bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit) {
+            end = digits(end + 1);
+        }
+        if matches!(bytes.get(end), Some(b'e' | b'E')) {
+            let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+            if bytes.get(end + 1 + sign).is_some_and(u8::is_ascii_digit) {
+                end = digits(end + 1 + sign);
+            }
+        }
+        if self.text[start..end].parse::<f64>().is_ok_and(f64::is_infinite) {
+            self.masked[start..end].fill(b'0');
+        }
+        self.at = end;
+    }
+
+    /// `.0.1` reads as a number after a period.
+    fn period(&mut self) -> bool {
+        let start = self.at;
+        if self.rest().starts_with("...") {
+            self.at += 3;
+            return true;
+        }
+        let bytes = self.text.as_bytes();
+        let digits = bytes[start + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let after = start + 1 + digits;
+        if digits > 0 && bytes.get(after) == Some(&b'.') && bytes.get(after + 1).is_some_and(u8::is_ascii_digit) {
+            self.error_with_hint(
+                "Invalid legacy index syntax",
+                "Two indexes of this old form may not follow each other.".into(),
+                "write them in brackets: [0][1]".into(),
+                start,
+                after + 2,
+            );
+            return false;
+        }
+        let rest = self.text[start + 1..].trim_start_matches(|c: char| {
+            matches!(c, ' ' | '\t') || (matches!(c, '\r' | '\n') && !self.breaks_count())
+        });
+        let goes_on = |c: char| c == '_' || c == '*' || c == '.' || c.is_alphanumeric();
+        if !rest.starts_with(goes_on) {
+            let detail = "The name of an attribute is expected after the period.".to_owned();
+            self.error("Invalid attribute name", detail, start, start + 1);
+            return false;
+        }
+        self.at = after.max(start + 1);
+        true
+    }
+
+    /// A character that is part of an operator, or of nothing.
+    fn other(&mut self, c: char) -> bool {
+        let start = self.at;
+        let end = start + c.len_utf8();
+        let next = self.text[end..].chars().next();
+        let (summary, detail, hint) = match c {
+            '\'' => (
+                "Invalid character",
+                "Text is not written between single quotes.".to_owned(),
+                "use double quotes: \"…\"",
+            ),
+            '`' => (
+                "Invalid character",
+                "A backtick has no meaning here.".to_owned(),
+                "text is written in double quotes, or as a heredoc: <<EOT",
+            ),
+            ';' => (
+                "Invalid character",
+                "A semicolon has no meaning here.".to_owned(),
+                "every argument stands in a line of its own",
+            ),
+            '“' | '”' | '„' | '‘' | '’' => {
+                ("Invalid character", "This quote was made for print.".to_owned(), "use the straight double quote \"")
+            }
+            '&' | '|' if next == Some(c) => {
+                self.at = end + 1;
+                return true;
+            }
+            '&' | '|' => (
+                "Unsupported operator",
+                format!("There is no operator {c}."),
+                if c == '&' { "logical and is &&" } else { "logical or is ||" },
+            ),
+            '=' | '!' | '<' | '>' | '+' | '-' | '*' | '/' | '%' | '?' | ':' | ',' | '~' => {
+                // The copy for the parser takes `===` for `==` and something wrong after it, which is right.
+                self.at = end;
+                return true;
+            }
+            '$' if next == Some('{') => (
+                "Invalid character",
+                "An interpolation stands inside of a string.".to_owned(),
+                "write the expression without ${ and }, or put all of it into double quotes",
+            ),
+            _ => ("Invalid character", format!("The character {c:?} has no meaning here."), ""),
+        };
+        if hint.is_empty() {
+            self.error(summary, detail, start, end);
+        } else {
+            self.error_with_hint(summary, detail, hint.to_owned(), start, end);
+        }
+        false
+    }
+
+    fn close(&mut self, c: char) -> bool {
+        let start = self.at;
+        match self.stack.last() {
+            Some(Frame::Sequence(_)) if c == '}' => {
+                self.stack.pop();
+                self.at += 1;
+                return true;
+            }
+            Some(Frame::Bracket(open, from)) if closing(*open) == c => {
+                let from = *from;
+                self.note_indentation(from, start);
+                self.stack.pop();
+                self.at += 1;
+                self.item_start = false;
+                return true;
+            }
+            _ => {}
+        }
+        let (summary, detail, hint) = match self.stack.last() {
+            Some(Frame::Bracket(open, from)) => (
+                "Mismatched bracket",
+                format!("This {c} does not close the {open} on line {}.", self.line_of(*from)),
+                format!("close it with {} first", closing(*open)),
+            ),
+            Some(Frame::Sequence(from)) => (
+                "Unclosed template interpolation sequence",
+                format!("This {c} stands inside of the sequence that begins on line {}.", self.line_of(*from)),
+                "close it with } first".to_owned(),
+            ),
+            _ => (
+                "Argument or block definition required",
+                format!("There is nothing that this {c} closes."),
+                format!("remove the {c}, or look for a {c} too many before it"),
+            ),
+        };
+        self.error_with_hint(summary, detail, hint, start, start + 1);
+        false
+    }
+
+    fn indentation(&self, at: usize) -> (usize, bool) {
+        let line = self.text[..at].rfind('\n').map_or(0, |i| i + 1);
+        let blanks = self.text[line..at].bytes().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        (blanks, line + blanks == at)
+    }
+
+    fn note_indentation(&mut self, from: usize, to: usize) {
+        let (closing, first) = self.indentation(to);
+        if self.crooked.is_none() && first && self.indentation(from).0 != closing {
+            self.crooked = Some(from);
+        }
+    }
+
+    fn push_template(&mut self, start: usize, mark: Option<String>, quoted: bool) {
+        self.stack.push(Frame::Template(Template { start, mark, quoted, directives: Vec::new() }));
+    }
+
+    /// `<<NAME` or `<<-NAME` with a line break right behind it.
+    fn heredoc_start(&mut self) -> bool {
+        let start = self.at;
+        let rest = &self.text[start + 2..];
+        let name_start = rest.strip_prefix('-').unwrap_or(rest);
+        let end =
+            name_start.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).unwrap_or(name_start.len());
+        let (name, after) = name_start.split_at(end);
+        if name.is_empty() || !(after.starts_with('\n') || after.starts_with("\r\n")) {
+            self.error_with_hint(
+                "Invalid expression",
+                "A heredoc begins with << or <<-, a name right behind it, and a line break behind the name.".into(),
+                "write <<EOT without any blank, and EOT alone in the line that ends the text".into(),
+                start,
+                start + 2,
+            );
+            return false;
+        }
+        let line_end = after.find('\n').map_or(self.text.len(), |i| self.text.len() - after.len() + i + 1);
+        self.push_template(start, Some(name.to_owned()), false);
+        self.at = line_end;
+        true
+    }
+
+    /// At the start of a line of a heredoc: its end, or a line of text up to its end or to the next sequence.
+    fn heredoc_line(&mut self) -> bool {
+        let line_end = self.rest().find('\n').map_or(self.text.len(), |i| self.at + i);
+        let at_line_start = self.at == 0 || self.text.as_bytes()[self.at - 1] == b'\n';
+        if at_line_start && let Some(Frame::Template(Template { mark: Some(mark), .. })) = self.stack.last() {
+            let line = &self.text[self.at..line_end];
+            let blanks = line.len() - line.trim_start_matches([' ', '\t']).len();
+            let name = self.at + blanks..self.at + blanks + mark.len();
+            let lookalike = line[blanks..].starts_with(mark.as_str());
+            if line.trim() == mark {
+                self.at = name.end;
+                return self.end_template();
+            }
+            if lookalike {
+                // The parser would take it for the end.
+                let other = if mark.starts_with('_') { b'x' } else { b'_' };
+                self.masked[name].fill(other);
+            }
+        }
+        self.template_until(line_end)
+    }
+
+    fn template(&mut self) -> bool {
+        self.template_until(self.text.len())
+    }
+
+    /// Literal text up to `limit` or to the next sequence, whichever comes first.
+    fn template_until(&mut self, limit: usize) -> bool {
+        let quoted = matches!(self.stack.last(), Some(Frame::Template(Template { quoted: true, .. })));
+        while self.at < limit {
+            let rest = &self.text[self.at..];
+            if rest.starts_with("$${") || rest.starts_with("%%{") {
+                self.at += 3;
+                continue;
+            }
+            if rest.starts_with("${") || rest.starts_with("%{") {
+                return self.sequence();
+            }
+            let Some(c) = rest.chars().next() else { break };
+            match c {
+                '"' if quoted => {
+                    self.at += 1;
+                    return self.end_template();
+                }
+                '\\' if quoted => {
+                    let escaped = rest[1..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
+                    self.at += 1 + escaped;
+                }
+                '\n' if quoted => return self.newline_in_string(),
+                c => self.at += c.len_utf8(),
+            }
+        }
+        // The line break itself belongs to a heredoc's text.
+        self.at = (limit + 1).min(self.text.len());
+        true
+    }
+
+    fn newline_in_string(&mut self) -> bool {
+        let Some(Frame::Template(t)) = self.stack.pop() else { return false };
+        let end = self.at;
+        // `"${name"`: what looks like a string inside of a sequence is the end of the one around it.
+        if let Some(Frame::Sequence(from)) = self.stack.last()
+            && self.text[*from..end].lines().count() == 1
+        {
+            let from = *from;
+            self.error_with_hint(
+                "Unclosed template interpolation sequence",
+                "There is no } for this sequence before the string ends.".into(),
+                "where it is meant as text, write $${ or %%{".into(),
+                from,
+                t.start,
+            );
+            self.stack.pop();
+            self.stack.pop();
+            return true;
+        }
+        self.error_with_hint(
+            "Invalid multi-line string",
+            "A string between double quotes ends in the line in which it begins.".into(),
+            "close it with a double quote; text of several lines is a heredoc (<<EOT), a line break in a string is \\n"
+                .into(),
+            t.start,
+            end,
+        );
+        // What follows is probably sound: the string ends here.
+        true
+    }
+
+    /// `${` or `%{` and, of a directive, its word.
+    fn sequence(&mut self) -> bool {
+        let start = self.at;
+        let directive = self.rest().starts_with('%');
+        self.at += 2;
+        if self.rest().starts_with('~') {
+            self.at += 1;
+        }
+        if directive {
+            let after = self.rest().trim_start();
+            let word_start = self.text.len() - after.len();
+            let length = after.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).unwrap_or(after.len());
+            let word = &self.text[word_start..word_start + length];
+            if !self.directive(word, word_start) {
+                return false;
+            }
+            self.at = word_start + length;
+        }
+        self.stack.push(Frame::Sequence(start));
+        true
+    }
+
+    fn directive(&mut self, word: &str, start: usize) -> bool {
+        let Some(Frame::Template(template)) = self.stack.last_mut() else { return false };
+        let open = &mut template.directives;
+        let unexpected = match word {
+            "if" => {
+                open.push(Open { word: "if", start, has_else: false });
+                false
+            }
+            "for" => {
+                open.push(Open { word: "for", start, has_else: false });
+                false
+            }
+            "else" => match open.last_mut() {
+                Some(o) if o.word == "if" && !o.has_else => {
+                    o.has_else = true;
+                    false
+                }
+                _ => true,
+            },
+            "endif" => open.pop_if(|o| o.word == "if").is_none(),
+            "endfor" => open.pop_if(|o| o.word == "for").is_none(),
+            _ => {
+                self.error_with_hint(
+                    "Invalid template control keyword",
+                    format!("{word:?} is no directive: it is one of if, else, endif, for, endfor."),
+                    "a percent sign and a brace that are meant as text are written %%{".into(),
+                    start,
+                    start + word.len().max(1),
+                );
+                return false;
+            }
+        };
+        if unexpected {
+            let what = match open.last() {
+                Some(o) => {
+                    format!("The directive that is open here is the %{{ {} }}; {word:?} does not go with it.", o.word)
+                }
+                None => format!("There is no open directive that {word:?} could go with."),
+            };
+            self.error(&format!("Unexpected {word} directive"), what, start, start + word.len());
+        }
+        !unexpected
+    }
+
+    fn end_template(&mut self) -> bool {
+        let Some(Frame::Template(t)) = self.stack.pop() else { return false };
+        self.item_start = false;
+        self.unclosed_directives(&t)
+    }
+
+    fn unclosed_directives(&mut self, t: &Template) -> bool {
+        let Some(open) = t.directives.last() else { return true };
+        self.error_with_hint(
+            "Unexpected end of template",
+            format!("The string ends, but this %{{ {} }} is still open.", open.word),
+            format!("close it with %{{ end{} }}", open.word),
+            open.start,
+            open.start + open.word.len(),
+        );
+        false
+    }
+
+    /// At the end of the text everything must be closed.
+    fn finish(&mut self) {
+        let crooked = self.crooked;
+        match self.stack.pop() {
+            None => {}
+            Some(Frame::Bracket(c, at)) => {
+                let summary = if c == '{' { "Unclosed configuration block" } else { "Unclosed bracket" };
+                let mut d = Diagnostic::error(summary)
+                    .detail(format!("There is no {} for this {c} before the end of the file.", closing(c)))
+                    .at(Span::new(self.file.clone(), at..at + 1));
+                if let Some(from) = crooked.filter(|f| *f > at) {
+                    let (line, open) = (self.line_of(from), &self.text[from..=from]);
+                    d = d.hint(format!("by its indentation, the {open} on line {line} is the one that is not closed"));
+                }
+                self.diags.push(d);
+            }
+            Some(Frame::Sequence(at)) => {
+                let detail = "There is no } for this sequence before the end of the file.".to_owned();
+                let hint = "where it is meant as text, write $${ or %%{".to_owned();
+                self.error_with_hint("Unclosed template interpolation sequence", detail, hint, at, at + 2);
+            }
+            Some(Frame::Template(t)) => {
+                if let Some(mark) = &t.mark {
+                    let detail = format!("There is no line {mark} that ends this heredoc.");
+                    let hint = format!("the end mark {mark} stands alone in its line, and a line break follows it");
+                    let end = self.text[t.start..].find('\n').map_or(self.text.len(), |i| t.start + i);
+                    self.error_with_hint("Unterminated template string", detail, hint, t.start, end);
+                } else if t.quoted {
+                    let detail = "There is no double quote that ends this string.".to_owned();
+                    self.error("Unterminated template string", detail, t.start, t.start + 1);
+                } else {
+                    self.unclosed_directives(&t);
+                }
+            }
+        }
+    }
+}
+
+fn closing(open: char) -> char {
+    match open {
+        '{' => '}',
+        '[' => ']',
+        _ => ')',
+    }
+}
