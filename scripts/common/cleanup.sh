@@ -31,10 +31,10 @@ truncate -s 0 /etc/machine-id
 # A copy of it; systemd puts a link in its place.
 rm -f /var/lib/dbus/machine-id
 rm -f /var/lib/systemd/random-seed
-# The key of this build, which would open every machine made from the image.
-rm -f /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys
-rm -f /root/.bash_history /home/*/.bash_history
-rm -rf /root/.ansible /home/*/.ansible
+# With authorized_keys goes the key of this build, which would open every machine made from the image.
+for home in ~root /home/*; do
+    rm -rf "$home/.ssh/authorized_keys" "$home/.bash_history" "$home/.ansible"
+done
 
 say "Emptying logs"
 # Rotated ones go. The others are emptied and not removed: daemons have them open, and their owner
