@@ -3,6 +3,7 @@
 //! The floors of the house, from the ground up, are described in `docs/architecture.md`.
 
 pub mod builder;
+pub mod cli;
 pub mod github;
 pub mod postprocessor;
 pub mod registry;

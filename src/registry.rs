@@ -4,6 +4,7 @@ use crate::builder;
 use crate::postprocessor::{checksum, manifest};
 use crate::template::packer_block::RequiredPlugin;
 use image_action_engine::config::{Block, Schema};
+use image_action_engine::ledger::Sweeper;
 use image_action_engine::{Builder, Config, DataSource, PostProcessor, PrepareContext, Provisioner};
 use image_action_lang::Diagnostics;
 
@@ -51,6 +52,11 @@ pub const POST_PROCESSORS: &[Component<dyn PostProcessor>] = &[
 
 /// `data "NAME"`
 pub const DATA_SOURCES: &[Component<dyn DataSource>] = &[];
+
+/// What removes the resources of each cloud.
+pub fn sweepers() -> Vec<Box<dyn Sweeper>> {
+    Vec::new()
+}
 
 /// The names of all components of a kind.
 pub fn names<T: ?Sized>(components: &[Component<T>]) -> Vec<&'static str> {

@@ -50,7 +50,9 @@ pub fn cache_dir(env: &Env) -> PathBuf {
         return PathBuf::from(own);
     }
     let base = env.get("XDG_CACHE_HOME").map(PathBuf::from);
-    base.or_else(|| env.get("HOME").map(|h| Path::new(h).join(".cache"))).unwrap_or_else(std::env::temp_dir).join("image-action")
+    base.or_else(|| env.get("HOME").map(|h| Path::new(h).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("image-action")
 }
 
 /// A local cloud of this process, with a state folder that goes with it.

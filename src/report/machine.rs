@@ -28,6 +28,10 @@ impl<W: Write + Send> Machine<W> {
         let lines: Vec<String> = text.trim_end().split('\n').map(|l| format!("==> {build}: {l}")).collect();
         self.record(at, "", "ui", &[kind, &lines.join("\n")]);
     }
+    /// A line for people (`say`, `error`) that belongs to no build.
+    pub fn say(&mut self, kind: &str, text: &str) {
+        self.record(SystemTime::now(), "", "ui", &[kind, text]);
+    }
     /// The records of the end: errors and artifacts of every build.
     pub fn outcome(&mut self, outcome: &RunOutcome) {
         let at = SystemTime::now();

@@ -351,6 +351,8 @@ fn var_files(
 pub enum ReadData<'a> {
     /// None: their values are unknown.
     No,
+    /// Those that ask nobody.
+    Local,
     /// All.
     All(&'a RunContext),
 }

@@ -204,12 +204,15 @@ fn walk(body: &Block, schema: &Schema, visit: &mut dyn FnMut(&Field, Option<&Att
     }
 }
 
+/// What a text of an option becomes (`None`: it stays), or why it cannot be.
+pub type Replace<'a> = dyn FnMut(&Field, &str) -> Result<Option<String>, String> + 'a;
+
 /// Replaces every string of the attributes of a checked body, at all depths of blocks and values, keys of maps included.
 /// `replace` is given the option and the text; its error is reported at the option.
 pub fn map_strings(
     body: &mut Block,
     schema: &Schema,
-    replace: &mut dyn FnMut(&Field, &str) -> Result<Option<String>, String>,
+    replace: &mut Replace<'_>,
     diags: &mut Diagnostics,
 ) {
     for (name, attribute) in &mut body.attributes {

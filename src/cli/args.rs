@@ -1,0 +1,409 @@
+//! The command line, as Packer takes it: one dash or two, `-flag=value` or `-flag value`, flags before or after the template.
+
+use crate::cli::local::LocalOptions;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use image_action_engine::run::OnError;
+use image_action_localcloud::guest::GuestNetwork;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// Builds machine images from Packer's HCL2 templates.
+#[derive(Debug, Parser)]
+#[command(name = "image-action", disable_version_flag = true, args_override_self = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build images from a template
+    Build(BuildArgs),
+    /// Check that a template is valid
+    Validate(ValidateArgs),
+    /// Show the variables, locals and builds of a template
+    Inspect(InspectArgs),
+    /// Evaluate the expressions on standard input
+    Console(ConsoleArgs),
+    /// Check that the plugins a template asks for are built in
+    Init(InitArgs),
+    /// Remove what earlier runs have left in the clouds
+    Cleanup(CleanupArgs),
+    /// Play the clouds on this machine, until stopped
+    Localcloud(LocalcloudArgs),
+    /// Run as a step of a GitHub workflow
+    Action(ActionArgs),
+    /// Print the version
+    Version,
+    /// Format templates (not available yet)
+    #[command(hide = true)]
+    Fmt(Rest),
+    /// Old JSON templates (not supported)
+    #[command(hide = true)]
+    Fix(Rest),
+    /// Old JSON templates (not supported)
+    #[command(hide = true, name = "hcl2_upgrade")]
+    Hcl2Upgrade(Rest),
+    /// Plugins are built in
+    #[command(hide = true)]
+    Plugins(Rest),
+}
+
+/// Whatever follows.
+#[derive(Debug, Args)]
+pub struct Rest {
+    /// Not looked at.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
+}
+
+/// What every command that reads a template takes.
+#[derive(Debug, Args)]
+pub struct TemplateArgs {
+    /// A directory with *.pkr.hcl files, or one such file
+    pub template: String,
+    #[command(flatten)]
+    /// Variables and selection.
+    pub common: CommonArgs,
+}
+
+/// Variables and selection.
+#[derive(Debug, Default, Args)]
+pub struct CommonArgs {
+    /// Give a variable a value
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable, action = ArgAction::Append, allow_hyphen_values = true)]
+    pub var: Vec<(String, String)>,
+    /// Read values of variables from a file
+    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
+    pub var_file: Vec<String>,
+    /// Only these builds; * stands for anything
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', action = ArgAction::Append)]
+    pub only: Vec<String>,
+    /// All builds but these
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', action = ArgAction::Append)]
+    pub except: Vec<String>,
+    /// Evaluate data sources before all locals, as older releases of Packer
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub use_sequential_evaluation: bool,
+    /// Accepted for Packer's sake: plugins are built in
+    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub ignore_prerelease_plugins: bool,
+    /// Accepted for Packer's sake: templates are HCL2
+    #[arg(long, hide = true, value_name = "TYPE")]
+    pub config_type: Option<String>,
+}
+
+/// `build`
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    #[command(flatten)]
+    /// The template.
+    pub template: TemplateArgs,
+    /// Colour the lines of each build
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool)]
+    pub color: bool,
+    /// Not supported: builds do not pause between steps
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub debug: bool,
+    /// Replace images and files of the same name
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub force: bool,
+    /// Begin every line with its time
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub timestamp_ui: bool,
+    /// How many builds run side by side; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 0, allow_hyphen_values = true)]
+    pub parallel_builds: i64,
+    /// What happens when a step fails
+    #[arg(long, value_enum, default_value_t = OnErrorArg::Cleanup)]
+    pub on_error: OnErrorArg,
+    /// Warn of names in variable files that no variable has
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub warn_on_undeclared_var: bool,
+    /// Accepted for Packer's sake: nothing is enforced
+    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub skip_enforcement: bool,
+    #[command(flatten)]
+    /// Where it runs.
+    pub local: LocalArgs,
+    #[command(flatten)]
+    /// Where it keeps its books.
+    pub state: StateArgs,
+}
+
+/// Where a build runs.
+#[derive(Clone, Debug, Default, Args)]
+pub struct LocalArgs {
+    /// Build on clouds and machines that are played on this machine
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub local: bool,
+    #[command(flatten)]
+    /// Its machines.
+    pub guests: GuestArgs,
+}
+
+/// Machines that are played here.
+#[derive(Clone, Debug, Default, Args)]
+pub struct GuestArgs {
+    /// What a local machine may reach
+    #[arg(long, value_enum, default_value_t = NetworkArg::User)]
+    pub guest_network: NetworkArg,
+    /// The root file system of local machines: a directory or a tar
+    #[arg(long, value_name = "PATH")]
+    pub guest_root: Option<PathBuf>,
+}
+
+/// What a local machine may reach, as it is written.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum NetworkArg {
+    /// Nothing
+    None,
+    /// What this machine may reach, and not this machine itself
+    #[default]
+    User,
+    /// This machine's own network
+    Host,
+}
+
+impl GuestArgs {
+    /// As the local cloud takes them.
+    pub fn options(&self, port: u16) -> LocalOptions {
+        let guest_network = match self.guest_network {
+            NetworkArg::None => GuestNetwork::None,
+            NetworkArg::User => GuestNetwork::User,
+            NetworkArg::Host => GuestNetwork::Host,
+        };
+        LocalOptions { guest_network, guest_root: self.guest_root.clone(), port, ..LocalOptions::default() }
+    }
+}
+
+/// Where the ledgers are.
+#[derive(Clone, Debug, Default, Args)]
+pub struct StateArgs {
+    /// Where runs note what they create [default: $XDG_STATE_HOME/image-action]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// `validate`
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    #[command(flatten)]
+    /// The template.
+    pub template: TemplateArgs,
+    /// Only syntax, declarations, and values of variables
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub syntax_only: bool,
+    /// Do not warn of names in variable files that no variable has
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub no_warn_undeclared_var: bool,
+    /// Read data sources, which may ask a cloud
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub evaluate_datasources: bool,
+    #[command(flatten)]
+    /// Where data sources keep their books.
+    pub state: StateArgs,
+}
+
+/// `inspect`
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    /// The template.
+    pub template: TemplateArgs,
+}
+
+/// `console`
+#[derive(Debug, Args)]
+pub struct ConsoleArgs {
+    /// A directory with *.pkr.hcl files, or one such file
+    pub template: Option<String>,
+    #[command(flatten)]
+    /// Variables.
+    pub common: CommonArgs,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    #[command(flatten)]
+    /// The template.
+    pub template: TemplateArgs,
+    /// Accepted for Packer's sake: nothing is downloaded
+    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub upgrade: bool,
+    /// Accepted for Packer's sake: nothing is downloaded
+    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub force: bool,
+}
+
+/// `cleanup`
+#[derive(Debug, Args)]
+pub struct CleanupArgs {
+    #[command(flatten)]
+    /// Where the ledgers are.
+    pub state: StateArgs,
+}
+
+/// `localcloud`
+#[derive(Clone, Debug, Default, Args)]
+pub struct LocalcloudArgs {
+    /// The port to listen on; 0 for any
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub port: u16,
+    /// Where to write the environment that leads clients to it
+    #[arg(long, value_name = "PATH")]
+    pub env_file: Option<PathBuf>,
+    /// Only say whether machines can be played here
+    #[arg(long)]
+    pub check: bool,
+    /// Only the clouds: their machines cannot be logged in to
+    #[arg(long)]
+    pub without_guests: bool,
+    #[command(flatten)]
+    /// Its machines.
+    pub guests: GuestArgs,
+}
+
+/// `action`
+#[derive(Clone, Debug, Default, Args)]
+pub struct ActionArgs {
+    /// Clean up after the job, in place of running it
+    #[arg(long)]
+    pub post: bool,
+}
+
+/// What happens when a step fails, as it is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum OnErrorArg {
+    /// Remove everything temporary
+    Cleanup,
+    /// Stop and leave everything as it is
+    Abort,
+    /// Ask
+    Ask,
+    /// Run the error-cleanup-provisioner, then stop
+    RunCleanupProvisioner,
+}
+
+impl From<OnErrorArg> for OnError {
+    fn from(value: OnErrorArg) -> OnError {
+        match value {
+            OnErrorArg::Cleanup => OnError::Cleanup,
+            OnErrorArg::Abort => OnError::Abort,
+            OnErrorArg::Ask => OnError::Ask,
+            OnErrorArg::RunCleanupProvisioner => OnError::RunCleanupProvisioner,
+        }
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+/// Bools as Go's `flag` package reads them.
+fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("write true or false".to_owned()),
+    }
+}
+
+/// What the command line is before clap sees it.
+pub struct Argv {
+    /// In clap's form.
+    pub arguments: Vec<String>,
+    /// Whether `-machine-readable` was among them.
+    pub machine_readable: bool,
+}
+
+/// Brings Go's form of flags into clap's: two dashes, and the value of a flag behind an equals sign.
+pub fn normalise(arguments: impl IntoIterator<Item = String>) -> Argv {
+    let mut given: Vec<String> = arguments.into_iter().collect();
+    let before = given.len();
+    given.retain(|a| !matches!(a.as_str(), "-machine-readable" | "--machine-readable"));
+    let machine_readable = given.len() < before;
+    let (flags, valued) = flags();
+    let mut arguments = Vec::with_capacity(given.len());
+    let mut given = given.into_iter();
+    while let Some(argument) = given.next() {
+        if argument == "--" {
+            arguments.push(argument);
+            arguments.extend(given.by_ref());
+            break;
+        }
+        let name = argument.trim_start_matches('-');
+        let dashes = argument.len() - name.len();
+        let word = name.split('=').next().unwrap_or(name);
+        if !(1..=2).contains(&dashes) || !flags.contains(word) {
+            arguments.push(argument);
+            continue;
+        }
+        match (valued.contains(word) && !name.contains('=')).then(|| given.next()).flatten() {
+            Some(value) => arguments.push(format!("--{name}={value}")),
+            None => arguments.push(format!("--{name}")),
+        }
+    }
+    Argv { arguments, machine_readable }
+}
+
+/// The names of all flags of all commands, and of those that have a value of their own.
+fn flags() -> (BTreeSet<String>, BTreeSet<String>) {
+    let mut all = BTreeSet::from(["help".to_owned(), "version".to_owned()]);
+    let mut valued = BTreeSet::new();
+    for command in Cli::command().get_subcommands() {
+        for argument in command.get_arguments() {
+            let Some(name) = argument.get_long() else { continue };
+            all.insert(name.to_owned());
+            if argument.get_action().takes_values() && !argument.is_require_equals_set() {
+                valued.insert(name.to_owned());
+            }
+        }
+    }
+    (all, valued)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn build(line: &[&str]) -> BuildArgs {
+        let argv = normalise(std::iter::once("image-action").chain(line.iter().copied()).map(str::to_owned));
+        match Cli::try_parse_from(argv.arguments).unwrap().command {
+            Command::Build(args) => args,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_dash_or_two_before_or_after_the_template() {
+        for line in [
+            &["build", "-only=a,b", "-var", "x=-1", "-force", "-parallel-builds=2", "dir"][..],
+            &["build", "dir", "--only", "a", "--only", "b", "--var=x=-1", "--force=1", "--parallel-builds", "2"],
+        ] {
+            let args = build(line);
+            assert_eq!(args.template.common.only, ["a", "b"]);
+            assert_eq!(args.template.common.var, [("x".to_owned(), "-1".to_owned())]);
+            assert!(args.force && args.color);
+            assert_eq!((args.parallel_builds, args.template.template.as_str()), (2, "dir"));
+        }
+        let args =
+            build(&["build", "-color=false", "-var", "a=b=c", "-var=a=", "-on-error=run-cleanup-provisioner", "."]);
+        assert!(!args.color);
+        assert_eq!(args.template.common.var[0].1, "b=c");
+        assert_eq!(args.template.common.var[1].1, "");
+        assert!(matches!(args.on_error, OnErrorArg::RunCleanupProvisioner));
+    }
+
+    #[test]
+    fn every_flag_is_declared_soundly() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,102 @@
+//! The commands: one file each.
+
+pub mod args;
+mod build;
+mod cleanup;
+mod console;
+pub mod exit;
+mod init;
+mod inspect;
+pub mod local;
+mod localcloud;
+mod session;
+mod signals;
+mod validate;
+mod values;
+
+pub use session::Session;
+
+use crate::cli::args::{Cli, Command, normalise};
+use crate::cli::exit::Exit;
+use crate::report::Masker;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use image_action_engine::Env;
+use std::path::PathBuf;
+
+/// What the program was started with.
+pub struct Start {
+    /// The command line, the program's own name first.
+    pub arguments: Vec<String>,
+    /// The environment, read once.
+    pub env: Env,
+    /// The working directory.
+    pub cwd: PathBuf,
+}
+
+/// Runs one command to its end.
+pub async fn run(start: Start) -> Exit {
+    let argv = normalise(start.arguments);
+    let session = Session::new(start.env, start.cwd, argv.machine_readable, Masker::new());
+    match argv.arguments.get(1).map(String::as_str) {
+        None => {
+            session.say(&Cli::command().render_help().to_string());
+            return Exit::UnknownCommand;
+        }
+        Some("-v" | "--version") => return version(&session),
+        Some(_) => {}
+    }
+    match Cli::try_parse_from(&argv.arguments) {
+        Ok(cli) => command(cli.command, session).await,
+        Err(e) => {
+            let text = e.render().to_string();
+            match e.kind() {
+                ErrorKind::DisplayHelp => session.say(&text),
+                _ => session.fail(&text),
+            }
+            match e.kind() {
+                ErrorKind::DisplayHelp => Exit::Ok,
+                ErrorKind::InvalidSubcommand => Exit::UnknownCommand,
+                _ => Exit::Failed,
+            }
+        }
+    }
+}
+
+async fn command(command: Command, session: Session) -> Exit {
+    match command {
+        Command::Build(args) => build::run(session, args).await,
+        Command::Validate(args) => validate::run(session, args).await,
+        Command::Inspect(args) => inspect::run(session, args).await,
+        Command::Console(args) => console::run(session, args).await,
+        Command::Init(args) => init::run(&session, &args),
+        Command::Cleanup(args) => cleanup::run(session, args).await,
+        Command::Localcloud(args) => localcloud::run(&session, &args).await,
+        Command::Action(_) => {
+            session.fail("the command action is not there yet");
+            Exit::Failed
+        }
+        Command::Version => version(&session),
+        Command::Fmt(_) => {
+            session.fail("fmt is not available yet; `packer fmt` formats templates");
+            Exit::Failed
+        }
+        Command::Fix(_) | Command::Hcl2Upgrade(_) => {
+            session.fail(
+                "JSON templates of before Packer 1.7 are not supported; `packer hcl2_upgrade` makes HCL2 of them",
+            );
+            Exit::Failed
+        }
+        Command::Plugins(_) => {
+            session.fail("plugins are built in: there is nothing to install or to remove");
+            Exit::Failed
+        }
+    }
+}
+
+fn version(session: &Session) -> Exit {
+    let own = env!("CARGO_PKG_VERSION");
+    let packer = image_action_engine::prepare::PACKER_VERSION;
+    session.say(&format!("image-action v{own}, reads templates as Packer v{packer}"));
+    Exit::Ok
+}

@@ -1,0 +1,168 @@
+//! What every command needs: where its words go, and what a run is made with.
+
+use crate::cli::args::{CommonArgs, StateArgs};
+use crate::report::machine::Machine;
+use crate::report::terminal::{Style, Terminal};
+use crate::report::{Masker, clean};
+use crate::template::{Options, Secrets, Settings};
+use image_action_engine::event::Subscriber;
+use image_action_engine::run::{OnError, RunContext};
+use image_action_engine::{CancellationToken, Env, Error, Events, Ledger, Result};
+use image_action_lang::{Diagnostic, Diagnostics, RenderOptions, Severity, SourceMap, render};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+/// One run of one command.
+pub struct Session {
+    /// The environment of the command.
+    pub env: Env,
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// Unique id of the run.
+    pub run_id: String,
+    /// When it began.
+    pub started: SystemTime,
+    /// Takes secrets out of everything that is said.
+    pub masker: Masker,
+    /// Whether it speaks to a program.
+    pub machine_readable: bool,
+}
+
+impl Session {
+    /// A session that begins now.
+    pub fn new(env: Env, cwd: PathBuf, machine_readable: bool, masker: Masker) -> Session {
+        let run_id = uuid::Uuid::new_v4().to_string();
+        Session { env, cwd, run_id, started: SystemTime::now(), masker, machine_readable }
+    }
+
+    /// Tells something.
+    pub fn say(&self, text: &str) {
+        self.write("say", text);
+    }
+
+    /// Tells that something went wrong.
+    pub fn fail(&self, text: &str) {
+        self.write("error", text);
+    }
+
+    fn write(&self, kind: &str, text: &str) {
+        Session::tell(self.machine_readable, &self.masker, kind, text);
+    }
+
+    /// Tells something without a session at hand: `say` or `error`.
+    pub fn tell(machine_readable: bool, masker: &Masker, kind: &str, text: &str) {
+        let text = masker.mask(text.trim_end_matches('\n'));
+        if machine_readable {
+            Machine::new(std::io::stdout(), masker.clone()).say(kind, &text);
+            return;
+        }
+        let mut out = std::io::stdout().lock();
+        // A reader that has gone away does not want to know.
+        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+
+    /// Shows what was found; whether there was an error.
+    pub fn show(&self, diags: &Diagnostics, sources: &SourceMap) -> bool {
+        // A person may be shown colours; a file or a pipe is not, in Packer neither.
+        let color = std::io::stdout().is_terminal() && !self.machine_readable && !self.no_color();
+        let options = RenderOptions { color, ..RenderOptions::default() };
+        for d in diags {
+            let kind = if d.severity == Severity::Error { "error" } else { "say" };
+            let text = render(d, sources, options);
+            self.write(kind, &format!("{text}\n"));
+        }
+        diags.has_errors()
+    }
+
+    /// Shows one failure that may have a place in the template.
+    pub fn show_error(&self, error: Error, sources: &SourceMap) {
+        self.show(&Diagnostics::from(Diagnostic::from(error)), sources);
+    }
+
+    /// Whether colours are switched off from outside.
+    pub fn no_color(&self) -> bool {
+        self.env.get("PACKER_NO_COLOR").is_some()
+    }
+
+    /// What a template is read with.
+    pub fn options(&self, path: &str, common: &CommonArgs, warn_undeclared: bool) -> Options {
+        Options {
+            path: path.to_owned(),
+            vars: common.var.clone(),
+            var_files: common.var_file.clone(),
+            warn_undeclared,
+            sequential: common.use_sequential_evaluation,
+        }
+    }
+
+    /// What components are made with.
+    pub fn settings(&self, validating: bool, force: bool, on_error: OnError) -> Settings {
+        let masker = self.masker.clone();
+        Settings {
+            env: self.env.clone(),
+            cwd: self.cwd.clone(),
+            run_id: self.run_id.clone(),
+            started: self.started,
+            force,
+            on_error,
+            validating,
+            secrets: Secrets::new(move |text| masker.add(text)),
+        }
+    }
+
+    /// Where ledgers are kept.
+    ///
+    /// # Errors
+    /// Where neither a flag nor the environment says.
+    pub fn state_dir(&self, args: &StateArgs) -> Result<PathBuf> {
+        if let Some(dir) = &args.state_dir {
+            return Ok(self.cwd.join(dir));
+        }
+        let base = self.env.get("XDG_STATE_HOME").map(PathBuf::from);
+        let base = base.or_else(|| self.env.get("HOME").map(|home| PathBuf::from(home).join(".local/state")));
+        // A daemon's environment may have neither; the runner's temporary folder is as good.
+        let base = base.or_else(|| self.env.get("RUNNER_TEMP").map(PathBuf::from));
+        base.map(|b| b.join("image-action")).ok_or_else(|| {
+            Error::failed("there is no folder to note in what is created: neither XDG_STATE_HOME nor HOME is set")
+                .hint("name one with --state-dir")
+        })
+    }
+
+    /// Who listens to the events of a run.
+    pub fn subscriber(&self, color: bool, timestamp: bool) -> Box<dyn Subscriber> {
+        let out = std::io::stdout();
+        if self.machine_readable {
+            return Box::new(Machine::new(out, self.masker.clone()));
+        }
+        let style = Style { color: color && !self.no_color(), timestamp };
+        Box::new(Terminal::new(out, style, self.masker.clone()))
+    }
+
+    /// What all builds of a run share.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be opened.
+    pub fn run_context(&self, settings: &Settings, state: &StateArgs, events: Events) -> Result<RunContext> {
+        let ledger = Ledger::open(&self.state_dir(state)?, &self.run_id)?;
+        Ok(RunContext {
+            id: self.run_id.clone(),
+            started: self.started,
+            cwd: self.cwd.clone(),
+            env: self.env.clone(),
+            events,
+            ledger,
+            cancel: CancellationToken::new(),
+            on_error: settings.on_error,
+            force: settings.force,
+            skip_image: false,
+            finishers: Mutex::default(),
+        })
+    }
+
+    /// A text of the outside, fit to be shown.
+    pub fn clean(&self, text: &str) -> String {
+        text.split('\n').map(clean::line).collect::<Vec<_>>().join("\n")
+    }
+}
