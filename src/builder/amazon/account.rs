@@ -230,11 +230,6 @@ impl Ec2 {
         let asked = Asked { service: "ec2", action, resource, region: &self.region };
         self.caller.call(&asked, send).await
     }
-    /// The same region, with calls that another token ends.
-    #[must_use]
-    pub fn with_cancel(&self, cancel: &CancellationToken) -> Ec2 {
-        Ec2 { caller: Caller { cancel: cancel.clone(), ..self.caller.clone() }, ..self.clone() }
-    }
     /// What ends the calls.
     pub fn cancel(&self) -> &CancellationToken {
         &self.caller.cancel

@@ -4,8 +4,16 @@
 
 mod account;
 pub mod config;
+mod connect;
 mod credentials;
+mod ebs;
 mod failure;
 mod images;
 mod network;
+mod remove;
+mod tags;
 mod waits;
+
+pub use ebs::make_ebs;
+pub use images::make_ami_data;
+pub use remove::AwsSweeper;

@@ -5,7 +5,7 @@ pub mod ami;
 pub mod device;
 pub mod run;
 
-mod check;
+pub(crate) mod check;
 
 pub use access::{Access, AssumeRole, Polling};
 pub use ami::Ami;
@@ -14,6 +14,7 @@ pub use device::BlockDevice;
 pub use run::{AmiFilter, Run};
 
 use image_action_engine::Config;
+use image_action_remote::CommunicatorConfig;
 use std::collections::BTreeMap;
 
 /// Builds an AMI from an EBS-backed source image: launches an instance of it, has it provisioned, stops it and makes an image
@@ -29,6 +30,9 @@ pub struct Ebs {
     /// What instance is launched.
     #[config(flatten)]
     pub run: Run,
+    /// How the instance is reached.
+    #[config(flatten)]
+    pub communicator: CommunicatorConfig,
 }
 
 /// Finds an image: the newest that matches, say.
