@@ -1,5 +1,6 @@
 //! The commands: one file each.
 
+mod action;
 pub mod args;
 mod build;
 mod cleanup;
@@ -72,10 +73,7 @@ async fn command(command: Command, session: Session) -> Exit {
         Command::Init(args) => init::run(&session, &args),
         Command::Cleanup(args) => cleanup::run(session, args).await,
         Command::Localcloud(args) => localcloud::run(&session, &args).await,
-        Command::Action(_) => {
-            session.fail("the command action is not there yet");
-            Exit::Failed
-        }
+        Command::Action(args) => action::run(session, &args).await,
         Command::Version => version(&session),
         Command::Fmt(_) => {
             session.fail("fmt is not available yet; `packer fmt` formats templates");

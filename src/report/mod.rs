@@ -4,6 +4,7 @@
 //! commands, and every report passes all text through one [`Masker`].
 
 pub mod clean;
+pub mod collect;
 pub mod json;
 pub mod machine;
 pub mod markdown;
