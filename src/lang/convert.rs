@@ -1,6 +1,6 @@
 //! From one type to another: what an argument, an operand, a variable or an option of a component goes through.
 
-use crate::unify::unify;
+use crate::unify::{Fuel, unify, unify_within};
 use crate::value::{Kind, Number, ObjectType, Type, Value};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -137,7 +137,7 @@ fn sequence(value: &Value, element: &Type, want: &Type) -> Result<Value, Convert
         return Ok(make(element, Vec::new()));
     }
     let element = match value.ty() {
-        Type::Tuple(types) if *element == Type::Dynamic => common_element(types)?,
+        Type::Tuple(types) if *element == Type::Dynamic => common_element(types, &Fuel::default())?,
         _ => element.clone(),
     };
     let mut values = Vec::with_capacity(given.len());
@@ -149,9 +149,9 @@ fn sequence(value: &Value, element: &Type, want: &Type) -> Result<Value, Convert
 }
 
 /// The one type of the elements of a tuple that is to become a list of `any`.
-fn common_element(types: &[Type]) -> Result<Type, ConvertError> {
+fn common_element(types: &[Type], fuel: &Fuel) -> Result<Type, ConvertError> {
     let all_same = || ConvertError::new("all list elements must have the same type");
-    let element = unify(types).ok_or_else(all_same)?;
+    let element = unify_within(types, fuel).ok_or_else(all_same)?;
     if element == Type::Dynamic && types.iter().any(|t| *t != Type::Dynamic) {
         return Err(all_same());
     }
@@ -236,35 +236,43 @@ fn object(value: &Value, want: &ObjectType) -> Result<Value, ConvertError> {
 
 /// Whether values of type `have` can be converted to `want` at all (a given value may still fail: `"a"` as a number).
 pub fn can_convert(have: &Type, want: &Type) -> bool {
+    can_convert_within(have, want, &Fuel::default())
+}
+
+/// [`can_convert`] as part of a larger question.
+pub(crate) fn can_convert_within(have: &Type, want: &Type, fuel: &Fuel) -> bool {
+    if fuel.step().is_none() {
+        return false;
+    }
     match (have, want) {
         (have, want) if have == want => true,
         (_, Type::Dynamic) | (Type::Dynamic, _) => true,
         (Type::Bool | Type::Number, Type::String) | (Type::String, Type::Bool | Type::Number) => true,
         (Type::List(h) | Type::Set(h), Type::List(w) | Type::Set(w)) | (Type::Map(h), Type::Map(w)) => {
-            can_convert(h, w)
+            can_convert_within(h, w, fuel)
         }
         (Type::Tuple(types), Type::List(w) | Type::Set(w)) => {
             if **w == Type::Dynamic && !types.is_empty() {
-                return common_element(types).is_ok();
+                return common_element(types, fuel).is_ok();
             }
-            types.iter().all(|t| can_convert(t, w))
+            types.iter().all(|t| can_convert_within(t, w, fuel))
         }
         (Type::Object(o), Type::Map(w)) => {
             let types: Vec<Type> = o.attributes.values().cloned().collect();
             if **w == Type::Dynamic && !types.is_empty() {
-                return unify(&types).is_some();
+                return unify_within(&types, fuel).is_some();
             }
-            types.iter().all(|t| can_convert(t, w))
+            types.iter().all(|t| can_convert_within(t, w, fuel))
         }
         (Type::Tuple(h), Type::Tuple(w)) => {
-            h.len() == w.len() && h.iter().zip(w.iter()).all(|(h, w)| can_convert(h, w))
+            h.len() == w.len() && h.iter().zip(w.iter()).all(|(h, w)| can_convert_within(h, w, fuel))
         }
         (Type::Object(h), Type::Object(w)) => w.attributes.iter().all(|(name, want)| match h.attributes.get(name) {
-            Some(have) => can_convert(have, want),
+            Some(have) => can_convert_within(have, want, fuel),
             None => w.optional.contains(name),
         }),
         (Type::Map(h), Type::Object(w)) => {
-            w.attributes.iter().all(|(name, want)| w.optional.contains(name) || can_convert(h, want))
+            w.attributes.iter().all(|(name, want)| w.optional.contains(name) || can_convert_within(h, want, fuel))
         }
         _ => false,
     }

@@ -103,8 +103,19 @@ pub(crate) fn variable(
     Value::dynamic()
 }
 
+/// The value, or an error where it is larger than a template has use for.
+pub(crate) fn bounded(value: Value, range: Option<Range<usize>>, source: &Source, diags: &mut Diagnostics) -> Value {
+    if !value.is_too_large() {
+        return value;
+    }
+    let detail = "This value is nested too deeply, or too large: it has more parts than a template has use for.";
+    diags.push(Diagnostic::error("Value too large").detail(detail).at(source.span(range)));
+    Value::dynamic()
+}
+
 fn array(array: &Array, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
-    Value::tuple(array.iter().map(|e| eval(e, scope, source, diags)).collect())
+    let value = Value::tuple(array.iter().map(|e| eval(e, scope, source, diags)).collect());
+    bounded(value, array.span(), source, diags)
 }
 
 fn object(object: &Object, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
@@ -128,7 +139,8 @@ fn object(object: &Object, scope: &Scope, source: &Source, diags: &mut Diagnosti
             None => known = false,
         }
     }
-    if known { Value::object(entries).with_sensitive(sensitive) } else { Value::dynamic().with_sensitive(sensitive) }
+    let value = if known { Value::object(entries) } else { Value::dynamic() };
+    bounded(value.with_sensitive(sensitive), object.span(), source, diags)
 }
 
 /// A key as a string, perhaps unknown; `None` after an error.
@@ -307,6 +319,15 @@ impl Loop<'_> {
         Err(Value::dynamic())
     }
 
+    /// Counts a round, and reports when there were too many of all loops together.
+    pub(crate) fn count(&self, scope: &Scope, source: &Source, diags: &mut Diagnostics) {
+        if !scope.world().another_round() {
+            let detail = "The loops of this template have run more often than a template has use for.";
+            let span = source.span(self.collection.span());
+            diags.push(Diagnostic::error("Too many iterations").detail(detail).at(span));
+        }
+    }
+
     /// The scope of one round.
     pub(crate) fn scope(&self, scope: &Scope, key: Value, value: Value) -> Scope {
         let key = self.key.map(|name| (Arc::from(name), key));
@@ -340,9 +361,11 @@ fn for_expr(f: &ForExpr, scope: &Scope, source: &Source, diags: &mut Diagnostics
     }
     let mut result = ForResult::new(f);
     for (key, value) in pairs {
-        let inner = looping.scope(scope, key, value);
         let mut round = Diagnostics::new();
+        let inner = looping.scope(scope, key, value);
+        looping.count(scope, source, &mut round);
         let included = match &f.cond {
+            _ if round.has_errors() => None,
             Some(cond) => {
                 let value = eval(&cond.expr, &inner, source, &mut round);
                 sensitive |= value.is_sensitive();
@@ -363,7 +386,7 @@ fn for_expr(f: &ForExpr, scope: &Scope, source: &Source, diags: &mut Diagnostics
             break;
         }
     }
-    result.finish(sensitive)
+    bounded(result.finish(sensitive), f.span(), source, diags)
 }
 
 struct ForResult<'a> {

@@ -50,16 +50,13 @@ pub fn parse_body(file_name: &Arc<str>, text: &str) -> Result<Body, Diagnostics>
 pub fn parse_expr(file_name: &Arc<str>, text: &str) -> Result<Expression, Diagnostics> {
     check_size(file_name, text)?;
     let mut scanned = scan(file_name, text, Mode::Expression)?;
-    let heredoc = scanned.masked.trim_start().starts_with("<<");
-    if !heredoc {
-        let length = scanned.masked.trim_end().len();
-        scanned.masked.truncate(length);
-    }
+    let length = scanned.masked.trim_end().len();
+    scanned.masked.truncate(length);
     // The parser takes no blanks before an expression: a parenthesis in their place lets it.
     let indented = scanned.masked.starts_with([' ', '\t']) && !scanned.masked.trim().is_empty();
     if indented {
         scanned.masked.replace_range(..1, "(");
-        scanned.masked.push_str(if heredoc { "\n)" } else { ")" });
+        scanned.masked.push(')');
     }
     let expr = parse_masked(&mut scanned, parser::parse_expr).map_err(|e| syntax_error(&e, file_name, text))?;
     let expr = match expr {

@@ -120,13 +120,15 @@ impl Scanner<'_> {
     }
 
     fn error(&mut self, summary: &str, detail: String, from: usize, to: usize) -> &mut Self {
-        let span = Span::new(self.file.clone(), from..to);
+        let to = to.min(self.text.len());
+        let span = Span::new(self.file.clone(), from.min(to)..to);
         self.diags.push(Diagnostic::error(summary).detail(detail).at(span));
         self
     }
 
     fn error_with_hint(&mut self, summary: &str, detail: String, hint: String, from: usize, to: usize) {
-        let span = Span::new(self.file.clone(), from..to);
+        let to = to.min(self.text.len());
+        let span = Span::new(self.file.clone(), from.min(to)..to);
         self.diags.push(Diagnostic::error(summary).detail(detail).at(span).hint(hint));
     }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Which functions may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +32,29 @@ pub struct World {
     pub environment: Arc<BTreeMap<String, String>>,
     /// When the run began: `legacy_isotime`, `legacy_strftime`.
     pub start: DateTime<Utc>,
+    /// Rounds of `for` so far, all copies of this world together.
+    rounds: Arc<AtomicU64>,
 }
+
+/// Rounds of `for` in one run: loops inside of loops end with an error rather than with the memory.
+const MAX_ROUNDS: u64 = 2_000_000;
 
 impl World {
     /// A world with `working_dir` as its base directory too.
     pub fn new(working_dir: impl Into<PathBuf>, environment: BTreeMap<String, String>, start: DateTime<Utc>) -> World {
         let working_dir = working_dir.into();
-        World { base_dir: working_dir.clone(), working_dir, environment: Arc::new(environment), start }
+        World {
+            base_dir: working_dir.clone(),
+            working_dir,
+            environment: Arc::new(environment),
+            start,
+            rounds: Arc::default(),
+        }
+    }
+
+    /// Counts one round of a `for`; says whether it may still be run.
+    pub(crate) fn another_round(&self) -> bool {
+        self.rounds.fetch_add(1, Ordering::Relaxed) < MAX_ROUNDS
     }
 
     /// The same world with another base directory; a relative one starts from the working directory.

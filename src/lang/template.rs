@@ -253,9 +253,13 @@ fn render(
     if let [Marked { token: Token::Interpolation(expr, _), .. }] = tokens {
         return eval(expr, scope, source, diags);
     }
-    let mut out = Output { text: String::new(), known: true, sensitive: false };
+    let mut out = Output { text: String::new(), known: true, sensitive: false, overflow: false };
     out.tokens(tokens, scope, source, diags);
-    let _ = range;
+    if out.overflow {
+        let detail = "The text of this template has become longer than a template has use for.";
+        diags.push(Diagnostic::error("Value too large").detail(detail).at(source.span(range)));
+        return Value::unknown(Type::String);
+    }
     let value = if out.known { Value::string(&out.text) } else { Value::unknown(Type::String) };
     value.with_sensitive(out.sensitive)
 }
@@ -264,20 +268,32 @@ struct Output {
     text: String,
     known: bool,
     sensitive: bool,
+    /// It has become longer than [`MAX_TEXT`].
+    overflow: bool,
 }
 
+/// Bytes of text that one template may make.
+const MAX_TEXT: usize = 64 << 20;
+
 impl Output {
+    fn push(&mut self, text: &str) {
+        self.overflow |= self.text.len() + text.len() > MAX_TEXT;
+        if !self.overflow {
+            self.text.push_str(text);
+        }
+    }
+
     fn tokens(&mut self, tokens: &[Marked<'_>], scope: &Scope, source: &Source, diags: &mut Diagnostics) {
         let mut i = 0;
         while let Some(marked) = tokens.get(i) {
             match &marked.token {
-                Token::Literal(text) => self.text.push_str(text),
+                Token::Literal(text) => self.push(text),
                 Token::Interpolation(expr, range) => {
                     let value = eval(expr, scope, source, diags);
                     self.sensitive |= value.contains_sensitive();
                     match template_text(&value, Some(range.clone()), source, diags) {
                         Some(text) => match text.as_str() {
-                            Some(text) => self.text.push_str(text),
+                            Some(text) => self.push(text),
                             None => self.known = false,
                         },
                         None => self.known = false,
@@ -335,8 +351,9 @@ impl Output {
                 self.sensitive |= sensitive;
                 for (key, value) in pairs {
                     let before = diags.len();
+                    looping.count(scope, source, diags);
                     self.tokens(body, &looping.scope(scope, key, value), source, diags);
-                    if diags.len() > before {
+                    if diags.len() > before || self.overflow {
                         // The next rounds would say the same again.
                         self.known = false;
                         return;

@@ -174,7 +174,18 @@ pub struct Value {
     ty: Type,
     kind: Kind,
     sensitive: bool,
+    /// Collections inside of each other.
+    depth: u16,
+    /// How much it would be if no two parts of it shared their memory.
+    weight: u32,
 }
+
+/// Collections may not be nested more deeply than this: values are walked by recursion.
+pub const MAX_DEPTH: u16 = 200;
+/// Values in a value, and 32 bytes of text each: a few lines that double a list over and over stay within memory.
+pub const MAX_WEIGHT: u32 = 4 << 20;
+/// Bytes of text that count as much as a value.
+const BYTES_PER_WEIGHT: usize = 32;
 
 impl fmt::Debug for Value {
     /// Never shows a sensitive value.
@@ -197,7 +208,22 @@ impl fmt::Debug for Value {
 impl Value {
     /// A value from its parts. The caller vouches that `kind` is of type `ty`.
     pub fn new(ty: Type, kind: Kind) -> Value {
-        Value { ty, kind, sensitive: false }
+        let text = |s: &str| u32::try_from(s.len() / BYTES_PER_WEIGHT).unwrap_or(u32::MAX);
+        let (depth, weight) = match &kind {
+            Kind::Unknown | Kind::Null | Kind::Bool(_) | Kind::Number(_) => (0, 1),
+            Kind::String(s) => (0, text(s).saturating_add(1)),
+            Kind::Elements(e) => e.iter().fold((1, 1), |sum, v| v.add_to(sum)),
+            Kind::Entries(e) => e.iter().fold((1, 1), |sum, (k, v)| v.add_to((sum.0, text(k).saturating_add(sum.1)))),
+        };
+        Value { ty, kind, sensitive: false, depth, weight }
+    }
+    /// Depth and weight of a collection with this value in it.
+    fn add_to(&self, (depth, weight): (u16, u32)) -> (u16, u32) {
+        (depth.max(self.depth.saturating_add(1)), weight.saturating_add(self.weight))
+    }
+    /// Whether it is larger than [`MAX_DEPTH`] and [`MAX_WEIGHT`] allow; nothing may be made of it then.
+    pub fn is_too_large(&self) -> bool {
+        self.depth > MAX_DEPTH || self.weight > MAX_WEIGHT
     }
     /// Null of a type.
     pub fn null(ty: Type) -> Value {
@@ -413,7 +439,7 @@ impl Value {
             }
             Kind::Unknown | Kind::Null | Kind::Bool(_) | Kind::Number(_) => return Ok(self.clone()),
         };
-        Ok(Value { ty: self.ty.clone(), kind, sensitive: self.sensitive })
+        Ok(Value::new(self.ty.clone(), kind).with_sensitive(self.sensitive))
     }
     /// Adds every known, non-empty string that is marked sensitive, or stands in something that is, to `found`; every
     /// string at all where `all` says so.
@@ -478,7 +504,8 @@ impl Value {
         }
     }
 
-    fn set_key(&self) -> String {
+    /// A text that two known values of one type share where they are equal.
+    pub(crate) fn set_key(&self) -> String {
         let mut key = String::new();
         self.write_set_key(&mut key);
         key
@@ -490,6 +517,7 @@ impl Value {
             Kind::Unknown => out.push('?'),
             Kind::Null => out.push('~'),
             Kind::Bool(b) => out.push(if *b { 'T' } else { 'F' }),
+            Kind::Number(n) if n.is_zero() => out.push('0'),
             Kind::Number(n) => {
                 let _ = write!(out, "{n}");
             }

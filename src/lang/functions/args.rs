@@ -42,3 +42,14 @@ pub(super) fn json_quote(text: &str, out: &mut String) {
     }
     out.push('"');
 }
+
+/// Bytes of text that a function may make.
+const MAX_TEXT: usize = 64 << 20;
+
+/// Refuses to make a text of `length` bytes where that is too many.
+pub(super) fn check_length(length: Option<usize>) -> Result<(), FunctionError> {
+    match length {
+        Some(n) if n <= MAX_TEXT => Ok(()),
+        _ => Err(FunctionError::new(format!("the result would have more than {} MiB", MAX_TEXT >> 20))),
+    }
+}

@@ -3,7 +3,7 @@
 use super::{Depth, Function, FunctionError, LazyCall, Param, Run};
 use crate::convert::convert;
 use crate::diag::{Diagnostic, Diagnostics, Source, Span, suggest};
-use crate::eval::eval;
+use crate::eval::{bounded, eval};
 use crate::scope::{FunctionSet, Scope};
 use crate::value::{Type, Value};
 use hcl::edit::Span as _;
@@ -54,7 +54,7 @@ pub fn call(call: &FuncCall, scope: &Scope, source: &Source, diags: &mut Diagnos
         return Value::dynamic();
     };
     match run(scope.world(), &values) {
-        Ok(value) => value.tainted(sensitive),
+        Ok(value) => bounded(value.tainted(sensitive), call.span(), source, diags),
         Err(error) => {
             let hidden = values.iter().any(Value::contains_sensitive);
             diags.push(failure(function, name, &error, hidden, &spans, name_span));

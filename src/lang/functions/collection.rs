@@ -6,7 +6,7 @@ use crate::convert::convert;
 use crate::scope::World;
 use crate::unify::unify;
 use crate::value::{Kind, Type, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -171,12 +171,8 @@ fn distinct(_: &World, a: &[Value]) -> Outcome {
     if !a[0].is_wholly_known() {
         return Ok(Value::unknown(a[0].ty().clone()));
     }
-    let mut kept: Vec<Value> = Vec::new();
-    for value in elements(&a[0]) {
-        if !kept.iter().any(|k| k.equals(value) == Some(true)) {
-            kept.push(value.clone());
-        }
-    }
+    let mut seen = HashSet::new();
+    let kept = elements(&a[0]).iter().filter(|v| seen.insert(v.set_key())).cloned().collect();
     Ok(same_kind(&a[0], kept))
 }
 

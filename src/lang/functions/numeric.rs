@@ -12,6 +12,9 @@ use std::cmp::Ordering;
 /// `range` gives no more numbers than this.
 const MAX_RANGE: usize = 1024;
 
+/// `parseint` reads no more digits than this.
+const MAX_DIGITS: usize = 10_000;
+
 /// Their table.
 pub(super) const FUNCTIONS: &[Function] = &[
     deep("abs", &[param("num", Takes::Number)], Takes::Number, |_, a| Ok(Value::number(num(&a[0])?.abs()))),
@@ -67,6 +70,9 @@ fn parseint(_: &World, a: &[Value]) -> Outcome {
     };
     if digits.is_empty() {
         return Err(invalid());
+    }
+    if digits.len() > MAX_DIGITS {
+        return Err(FunctionError::at(0, format!("a number of more than {MAX_DIGITS} digits is not read")));
     }
     let mut magnitude = BigUint::from(0u8);
     for b in digits.bytes() {

@@ -1,6 +1,6 @@
 //! Regular expressions in the syntax of RE2 (as Go has it), run by Rust's engine of the same family.
 
-use super::args::text;
+use super::args::{check_length, text};
 use super::{Function, FunctionError, Outcome, Takes, deep, param};
 use crate::scope::World;
 use crate::value::{Type, Value};
@@ -108,8 +108,18 @@ fn all(_: &World, a: &[Value]) -> Outcome {
 
 fn replace(_: &World, a: &[Value]) -> Outcome {
     let pattern = Pattern::compile(text(&a[1])).map_err(FunctionError::new)?;
-    let expand = |captures: &Captures<'_>| expand(text(&a[2]), &pattern, captures);
-    Ok(Value::string(pattern.regex.replace_all(text(&a[0]), expand)))
+    let given = text(&a[0]);
+    let mut out = String::new();
+    let mut end = 0;
+    for captures in pattern.regex.captures_iter(given) {
+        let Some(whole) = captures.get(0) else { continue };
+        out.push_str(&given[end..whole.start()]);
+        out.push_str(&expand(text(&a[2]), &pattern, &captures));
+        check_length(Some(out.len()))?;
+        end = whole.end();
+    }
+    out.push_str(&given[end..]);
+    Ok(Value::string(out))
 }
 
 /// `$1`, `${name}` and `$$` of a replacement. The name after `$` is as long as it can be; an unknown group is empty.

@@ -5,6 +5,7 @@ use crate::convert::convert;
 use crate::scope::World;
 use crate::unify::unify;
 use crate::value::{Type, Value};
+use std::collections::HashSet;
 
 /// More combinations than this would fill the memory.
 const MAX_PRODUCT: usize = 1_000_000;
@@ -12,7 +13,7 @@ const MAX_PRODUCT: usize = 1_000_000;
 /// Their table.
 pub(super) const FUNCTIONS: &[Function] = &[
     deep("setintersection", &[param("first_set", Takes::Set)], Takes::Set, |_, a| {
-        combine(a, |sets, value| sets.iter().all(|set| has(set, value)))
+        combine(a, |sets, key| sets.iter().all(|set| set.contains(key)))
     })
     .variadic(param("other_sets", Takes::Set)),
     deep("setunion", &[param("first_set", Takes::Set)], Takes::Set, |_, a| combine(a, |_, _| true))
@@ -20,12 +21,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     shallow("setproduct", &[], Takes::Any, product).variadic(param("sets", Takes::Any)),
 ];
 
-fn has(set: &Value, value: &Value) -> bool {
-    set.elements().unwrap_or_default().iter().any(|v| v.equals(value) == Some(true))
-}
-
 /// All elements of all sets that `keep` keeps, as one set of their common type.
-fn combine(sets: &[Value], keep: fn(&[Value], &Value) -> bool) -> Outcome {
+fn combine(sets: &[Value], keep: fn(&[HashSet<String>], &str) -> bool) -> Outcome {
     // Nothing is known of the elements of an empty set of anything: it goes with every other set.
     let types: Vec<Type> = sets
         .iter()
@@ -39,8 +36,10 @@ fn combine(sets: &[Value], keep: fn(&[Value], &Value) -> bool) -> Outcome {
         unify(&types).ok_or_else(|| FunctionError::new("given sets must all have compatible element types"))?;
     let want = Type::set(element.clone());
     let sets = sets.iter().map(|s| convert(s, &want)).collect::<Result<Vec<_>, _>>()?;
-    let values = sets.iter().flat_map(|s| s.elements().unwrap_or_default()).filter(|v| keep(&sets, v));
-    Ok(Value::set(element, values.cloned().collect()))
+    let elements = |s: &'_ Value| s.elements().unwrap_or_default().to_vec();
+    let keys: Vec<HashSet<String>> = sets.iter().map(|s| elements(s).iter().map(Value::set_key).collect()).collect();
+    let values = sets.iter().flat_map(elements).filter(|v| keep(&keys, &v.set_key()));
+    Ok(Value::set(element, values.collect()))
 }
 
 fn product(_: &World, a: &[Value]) -> Outcome {

@@ -1,6 +1,6 @@
 //! Text.
 
-use super::args::{text, whole};
+use super::args::{check_length, text, whole};
 use super::{Function, FunctionError, Outcome, Takes, deep, param};
 use crate::scope::World;
 use crate::value::Value;
@@ -39,9 +39,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(Value::string(text(&a[0]).strip_suffix(text(&a[1])).unwrap_or(text(&a[0]))))
     }),
     deep("trimspace", &[STR], Takes::String, |_, a| Ok(Value::string(text(&a[0]).trim()))),
-    deep("replace", &[STR, param("substr", Takes::String), param("replace", Takes::String)], Takes::String, |_, a| {
-        Ok(Value::string(text(&a[0]).replace(text(&a[1]), text(&a[2]))))
-    }),
+    deep("replace", &[STR, param("substr", Takes::String), param("replace", Takes::String)], Takes::String, replace),
     deep("split", &[param("separator", Takes::String), STR], Takes::Strings, split),
     deep("strrev", &[STR], Takes::String, |_, a| {
         Ok(Value::string(text(&a[0]).graphemes(true).rev().collect::<String>()))
@@ -49,10 +47,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
     deep("substr", &[STR, param("offset", Takes::Number), param("length", Takes::Number)], Takes::String, substr),
 ];
 
+fn replace(_: &World, a: &[Value]) -> Outcome {
+    let (given, old, new) = (text(&a[0]), text(&a[1]), text(&a[2]));
+    check_length(given.matches(old).count().checked_mul(new.len()).and_then(|n| n.checked_add(given.len())))?;
+    Ok(Value::string(given.replace(old, new)))
+}
+
 fn indent(_: &World, a: &[Value]) -> Outcome {
     let spaces = whole(&a[0])?;
     let count = usize::try_from(spaces).ok().filter(|_| spaces <= MAX_INDENT);
     let count = count.ok_or_else(|| FunctionError::new(format!("spaces must be between 0 and {MAX_INDENT}")))?;
+    let lines = text(&a[1]).matches('\n').count();
+    check_length(lines.checked_mul(count).and_then(|n| n.checked_add(text(&a[1]).len())))?;
     Ok(Value::string(text(&a[1]).replace('\n', &format!("\n{}", " ".repeat(count)))))
 }
 
@@ -70,6 +76,8 @@ fn join(_: &World, a: &[Value]) -> Outcome {
             })?);
         }
     }
+    let separators = items.len().checked_mul(text(separator).len());
+    check_length(items.iter().try_fold(separators.unwrap_or(usize::MAX), |sum, item| sum.checked_add(item.len())))?;
     Ok(Value::string(items.join(text(separator))))
 }
 
