@@ -6,6 +6,7 @@ pub mod builder;
 pub mod cli;
 pub mod github;
 pub mod postprocessor;
+pub mod provisioner;
 pub mod registry;
 pub mod report;
 pub mod template;

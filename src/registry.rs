@@ -2,6 +2,7 @@
 
 use crate::builder;
 use crate::postprocessor::{checksum, manifest};
+use crate::provisioner::{ansible, breakpoint, file, shell, shell_local, sleep};
 use crate::template::packer_block::RequiredPlugin;
 use image_action_engine::config::{Block, Schema};
 use image_action_engine::ledger::Sweeper;
@@ -38,11 +39,20 @@ pub const PLUGINS: &[Plugin] = &[
 ];
 
 /// `source "NAME"`
-pub const BUILDERS: &[Component<dyn Builder>] =
-    &[Component { name: "file", schema: builder::file::schema, make: builder::file::make }];
+pub const BUILDERS: &[Component<dyn Builder>] = &[
+    Component { name: "file", schema: builder::file::schema, make: builder::file::make },
+    Component { name: "null", schema: builder::null::NullConfig::schema, make: builder::null::make },
+];
 
 /// `provisioner "NAME"`
-pub const PROVISIONERS: &[Component<dyn Provisioner>] = &[];
+pub const PROVISIONERS: &[Component<dyn Provisioner>] = &[
+    Component { name: "ansible", schema: ansible::AnsibleConfig::schema, make: ansible::make },
+    Component { name: "breakpoint", schema: breakpoint::BreakpointConfig::schema, make: breakpoint::make },
+    Component { name: "file", schema: file::FileConfig::schema, make: file::make },
+    Component { name: "shell", schema: shell::ShellConfig::schema, make: shell::make },
+    Component { name: "shell-local", schema: shell_local::ShellLocalConfig::schema, make: shell_local::make },
+    Component { name: "sleep", schema: sleep::SleepConfig::schema, make: sleep::make },
+];
 
 /// `post-processor "NAME"`
 pub const POST_PROCESSORS: &[Component<dyn PostProcessor>] = &[
