@@ -2,5 +2,6 @@
 //!
 //! A module of its own for each room; what they share is in [`support`].
 
+mod action;
 mod google;
 mod support;
