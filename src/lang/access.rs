@@ -118,6 +118,10 @@ pub fn attribute(value: &Value, name: &str, span: &Span) -> Accessed {
             let d = fail(UNSUPPORTED, "This is a collection of objects, not one object.", span);
             Err(Box::new(d.hint(format!("[*].{name} takes the attribute of every element"))))
         }
+        Type::Tuple(types) if types.iter().any(|t| matches!(t, Type::Object(_))) => {
+            let d = fail(UNSUPPORTED, "This is a list of objects, not one object.", span);
+            Err(Box::new(d.hint(format!("[*].{name} takes the attribute of every element"))))
+        }
         ty if ty.is_primitive() => {
             Err(fail(UNSUPPORTED, format!("A value of type {} has no attributes.", ty.friendly()), span))
         }

@@ -16,6 +16,7 @@ pub mod references;
 mod render;
 mod scan;
 pub mod scope;
+mod syntax;
 pub mod template;
 pub mod timefmt;
 pub mod typeexpr;

@@ -12,11 +12,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use globset::GlobBuilder;
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Directories inside of each other that `fileset` goes into; links may make a circle.
 const MAX_FILESET_DEPTH: usize = 32;
+/// Bytes of a file that is read: devices and the like never end.
+const MAX_FILE: u64 = 64 << 20;
 /// Entries that `fileset` looks at before it gives up.
 const MAX_FILESET_ENTRIES: usize = 200_000;
 
@@ -35,7 +38,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     deep("filebase64", &[PATH], Takes::String, |world, a| {
         // As in Packer: from the working directory, and `~` is a plain character.
         let given = text(&a[0]);
-        let bytes = std::fs::read(world.working_dir.join(given)).map_err(|e| cannot_read(given, &e))?;
+        let bytes = read_bytes(&world.working_dir.join(given), given)?;
         Ok(Value::string(STANDARD.encode(bytes)))
     }),
     deep("fileexists", &[PATH], Takes::Bool, fileexists),
@@ -106,9 +109,19 @@ fn cannot_read(path: &str, error: &std::io::Error) -> FunctionError {
     FunctionError::at(0, why)
 }
 
+fn read_bytes(path: &Path, given: &str) -> Result<Vec<u8>, FunctionError> {
+    let file = std::fs::File::open(path).map_err(|e| cannot_read(given, &e))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| cannot_read(given, &e))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(FunctionError::at(0, format!("{given:?} has more than {} MiB", MAX_FILE >> 20)));
+    }
+    Ok(bytes)
+}
+
 fn read(world: &World, path: &str) -> Result<String, FunctionError> {
     let resolved = resolve(world, path)?;
-    let bytes = std::fs::read(resolved).map_err(|e| cannot_read(path, &e))?;
+    let bytes = read_bytes(&resolved, path)?;
     String::from_utf8(bytes).map_err(|_| {
         FunctionError::at(0, format!("contents of {path:?} are not valid UTF-8; use filebase64 to read binary files"))
     })
