@@ -26,9 +26,12 @@ mkdir -p "$work"
 cp -r templates scripts ansible "$work/"
 cd "$work"
 
-say "image-action build --local -var-file=templates/$environment.pkrvars.hcl templates   (in $work)"
+say "Building three images on the local clouds, with the report that a pull request would get (in $work)"
+say "The same without the report: image-action build --local -var-file=templates/$environment.pkrvars.hcl templates"
 say "The first guest needs a root file system, which takes half a minute; it is kept for the next time."
-"$binary" build --local "-var-file=templates/$environment.pkrvars.hcl" templates
+# What the action runs. Outside of a workflow nothing is posted.
+env -u GITHUB_REPOSITORY -u GITHUB_EVENT_NAME -u GITHUB_EVENT_PATH -u GITHUB_OUTPUT -u GITHUB_STEP_SUMMARY \
+    INPUT_COMMAND=build INPUT_LOCAL=true INPUT_TEMPLATE=templates "INPUT_ENVIRONMENT=$environment" "$binary" action
 
 say "The three images, from manifest.json"
 python3 - <<'PYTHON'
@@ -42,4 +45,5 @@ PYTHON
 say "sha256sum --check checksums.txt"
 sha256sum --check checksums.txt
 
-say "Everything is in $work"
+say "The manifest: $work/manifest.json"
+say "The report of the pull request: $work/image-action-report.md"
