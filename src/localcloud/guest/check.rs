@@ -91,7 +91,7 @@ fn space(dir: &Path) -> CheckItem {
     let at = existing(dir);
     match nix::sys::statvfs::statvfs(&at) {
         Ok(stat) => {
-            let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
+            let free = stat.blocks_available() * stat.fragment_size();
             let text = format!("{} MiB free in {}", free >> 20, at.display());
             if free >= FREE_SPACE {
                 found("disk", text)

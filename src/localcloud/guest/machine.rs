@@ -83,7 +83,7 @@ impl Drop for Inner {
 }
 
 enum Life {
-    Running(Running),
+    Running(Box<Running>),
     Stopped,
     Gone,
 }
@@ -214,7 +214,7 @@ impl Guest {
         self.inner.inside.send_replace(Some(running.control.clone()));
         self.inner.state.send_replace(GuestState::Running);
         tokio::spawn(watch_over(Arc::downgrade(&self.inner), running.control.clone(), asked));
-        *life = Life::Running(running);
+        *life = Life::Running(Box::new(running));
         Ok(())
     }
 

@@ -198,8 +198,8 @@ async fn make(recipe: &Recipe, tar: &Path, options: &HostOptions) -> Result<(), 
         if let Some(errors) = child.stderr.take() {
             let mut lines = BufReader::new(errors).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                if line.starts_with("I: ") {
-                    (options.progress)(&format!("{MMDEBSTRAP}: {}", &line[3..]));
+                if let Some(step) = line.strip_prefix("I: ") {
+                    (options.progress)(&format!("{MMDEBSTRAP}: {step}"));
                 }
                 said.push(line);
             }

@@ -77,14 +77,225 @@ fn run(command: &mut Command) -> Output {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openssh_logs_in_and_runs_commands() {
+async fn openssh_runs_commands_as_on_a_cloud_machine() {
     let Some(lab) = Lab::new(GuestNetwork::None).await else { return };
-    let started = std::time::Instant::now();
     let guest = lab.boot("i-1").await;
-    eprintln!("boot: {:?}", started.elapsed());
     assert_eq!(lab.ok(&guest, "id -un; pwd; hostname; sudo id -u"), "ubuntu\n/home/ubuntu\nip-10-0-0-7\n0");
+    assert_eq!(
+        lab.ok(&guest, "echo $USER $LOGNAME $HOME $SHELL $PATH"),
+        format!("{USER} {USER} /home/{USER} /bin/bash /usr/local/bin:/usr/bin:/bin:/usr/games")
+    );
     assert_eq!(lab.ssh(&guest, &[], "exit 7").status.code(), Some(7));
-    eprintln!("{}", guest.console_log());
+    // The client's own status for a command that a signal has ended.
+    assert_eq!(lab.ssh(&guest, &[], "kill -TERM $$").status.code(), Some(255));
+    let both = lab.ssh(&guest, &[], "echo out; echo err >&2");
+    assert_eq!((both.stdout.as_slice(), both.stderr.as_slice()), (&b"out\n"[..], &b"err\n"[..]));
+    // A daemon keeps the output open; the status arrives all the same.
+    assert_eq!(lab.ok(&guest, "setsid sleep 60 >/dev/null 2>&1 & echo started"), "started");
+
+    // More than any buffer, there and back at the same time.
+    let port = guest.ssh_addr().port().to_string();
+    let big = lab.dir.path().join("big");
+    std::fs::write(&big, (0..5_000_000u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    let mut echo = lab.client("ssh");
+    echo.args(["-p", &port, &format!("{USER}@127.0.0.1"), "cat"]).stdin(std::fs::File::open(&big).unwrap());
+    assert!(echo.output().unwrap().stdout == std::fs::read(&big).unwrap(), "cat gives back what it got");
+
+    let terminal = lab.ssh(&guest, &["-tt"], "tty; stty size; echo $TERM; test -t 0 && test -t 2 && sudo id -un");
+    let text = String::from_utf8(terminal.stdout).unwrap();
+    assert!(text.starts_with("/dev/pts/") && text.ends_with("root\r\n"), "{text:?}");
+    let strange = lab.client("ssh").args(["-p", &port, "nobody@127.0.0.1", "true"]).output().unwrap();
+    assert!(String::from_utf8(strange.stderr).unwrap().contains("Permission denied (publickey)"));
     lab.host.shutdown().await;
-    drop(lab.dir);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_travel_by_scp_and_sftp() {
+    let Some(lab) = Lab::new(GuestNetwork::None).await else { return };
+    let guest = lab.boot("i-1").await;
+    let port = guest.ssh_addr().port().to_string();
+    let tree = lab.dir.path().join("tree");
+    std::fs::create_dir_all(tree.join("a b/empty")).unwrap();
+    std::fs::write(tree.join("a b/file"), "text").unwrap();
+    std::fs::write(tree.join("big"), vec![7u8; 3 << 20]).unwrap();
+    let remote = |path: &str| format!("{USER}@127.0.0.1:{path}");
+    for (method, to) in [("-O", "/tmp/by-scp"), ("-s", "/tmp/by-sftp")] {
+        run(lab.client("scp").args([method, "-r", "-P", &port]).arg(&tree).arg(remote(to)));
+        let listing = lab.ok(&guest, &format!("cd {to} && find . | sort; cat 'a b/file'; stat -c %s big"));
+        assert_eq!(listing, ".\n./a b\n./a b/empty\n./a b/file\n./big\ntext3145728");
+        let back = lab.dir.path().join(&to[5..]);
+        run(lab.client("scp").args([method, "-r", "-P", &port]).arg(remote(to)).arg(&back));
+        assert!(std::fs::read(back.join("big")).unwrap() == vec![7u8; 3 << 20]);
+    }
+    lab.host.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packages_services_and_sudo_work() {
+    let Some(lab) = Lab::new(GuestNetwork::User).await else { return };
+    let guest = lab.boot("i-1").await;
+    lab.ok(&guest, "sudo apt-get update");
+    lab.ok(&guest, "sudo DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends cron jq");
+    assert_eq!(lab.ok(&guest, "echo '{\"a\":1}' | jq .a"), "1");
+    // The unit was enabled by its package; a link is what that means.
+    lab.ok(&guest, "sudo systemctl disable cron && sudo systemctl enable cron");
+    assert_eq!(lab.ok(&guest, "systemctl is-enabled cron"), "enabled");
+    lab.ok(&guest, "test -L /etc/systemd/system/multi-user.target.wants/cron.service");
+    lab.ok(&guest, "sudo systemctl restart cron && sudo systemctl daemon-reload");
+    assert!(!lab.ssh(&guest, &[], "sudo systemctl enable no-such-unit").status.success());
+    // sudo knows its own host: no complaint.
+    assert_eq!(lab.ssh(&guest, &[], "sudo true").stderr, b"");
+    lab.host.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stand_ins_judge_their_arguments() {
+    let Some(lab) = Lab::new(GuestNetwork::None).await else { return };
+    let guest = lab.boot("i-1").await;
+    let fails = |command: &str| {
+        let output = lab.ssh(&guest, &[], command);
+        assert!(!output.status.success(), "{command}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(lab.ok(&guest, "cloud-init status --wait && /usr/bin/cloud-init status"), "status: done\nstatus: done");
+    assert!(fails("cloud-init frobnicate").contains("invalid choice"));
+    lab.ok(&guest, "sudo cloud-init clean --logs --seed");
+    fails("cloud-init clean");
+    lab.ok(&guest, "sudo timedatectl set-ntp on && sudo timedatectl set-timezone Europe/Berlin");
+    assert_eq!(
+        lab.ok(&guest, "readlink /etc/localtime; date +%Z | grep -c CE"),
+        "../usr/share/zoneinfo/Europe/Berlin\n1"
+    );
+    assert!(fails("sudo timedatectl set-timezone Nowhere/Atall").contains("Invalid or not installed"));
+    assert!(fails("timedatectl set-timezone UTC").contains("authentication required"));
+    lab.ok(&guest, "sudo hostnamectl set-hostname web-1");
+    assert_eq!(lab.ok(&guest, "cat /etc/hostname; hostnamectl --static"), "web-1\nweb-1");
+    fails("sudo hostnamectl set-hostname 'not a name'");
+    lab.ok(&guest, "sudo localectl set-locale LANG=C.UTF-8");
+    assert!(fails("sudo localectl set-locale LANG=xx_XX.UTF-8").contains("not installed"));
+
+    let set = "printf 'net.core.netdev_max_backlog = 65535\\nvm.swappiness=10\\n# x\\n' | sudo tee /tmp/s >/dev/null; sudo sysctl -p /tmp/s";
+    assert_eq!(lab.ok(&guest, set), "net.core.netdev_max_backlog = 65535\nvm.swappiness = 10");
+    assert_eq!(lab.ok(&guest, "/usr/sbin/sysctl -n vm.swappiness"), "10");
+    assert!(fails("echo vm.no_such_key=1 | sudo sysctl -p -").contains("cannot stat /proc/sys/vm/no_such_key"));
+    assert!(fails("sudo sysctl -w vm.swappiness=much").contains("Invalid argument"));
+    assert!(fails("sysctl -w vm.swappiness=1").contains("permission denied"));
+    let said = lab.ssh(&guest, &[], "sudo sysctl -w vm.swappiness=1").stderr;
+    assert!(String::from_utf8(said).unwrap().contains("simulated by the local guest"));
+    lab.host.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_boots_and_holds_what_was_changed() {
+    let Some(lab) = Lab::new(GuestNetwork::None).await else { return };
+    let guest = lab.boot("i-1").await;
+    lab.ok(
+        &guest,
+        "sudo sh -ec 'echo made >/etc/made; ln -s made /etc/link; ln /etc/made /etc/hard; rm /usr/share/common-licenses/GPL-1; \
+         rm -r /etc/skel; mkdir /etc/skel; echo new >/etc/skel/new; chown 7:8 /etc/made; chmod 4755 /etc/made; \
+         cp /bin/true /usr/local/bin/capable; setcap cap_net_bind_service+ep /usr/local/bin/capable || true; \
+         truncate -s 5G /etc/sparse; mkfifo /etc/pipe; touch /usr/bin/timedatectl; useradd -m carol'",
+    );
+    assert!(guest.capture().await.is_err(), "a running guest cannot be captured");
+    guest.stop().await.unwrap();
+    let layer = guest.capture().await.unwrap();
+    guest.destroy().await.unwrap();
+
+    // Somebody else's reader: an OCI layer is a tar whose digest is its name.
+    let listing = run(Command::new("tar").arg("-tf").arg(&layer.path)).stdout;
+    let listing = String::from_utf8(listing).unwrap();
+    let has = |name: &str| listing.lines().any(|l| l == name);
+    assert!(has("etc/made") && has("usr/share/common-licenses/.wh.GPL-1") && has("etc/skel/.wh..wh..opq"), "{listing}");
+    assert!(!listing.contains("timedatectl") && !listing.contains("resolv.conf"), "no file of the local cloud's own");
+    let digest = run(Command::new("sha256sum").arg(&layer.path)).stdout;
+    assert!(String::from_utf8(digest).unwrap().starts_with(&layer.sha256));
+    assert!(layer.size < 64 << 20, "holes are not written out: {}", layer.size);
+
+    let mut spec = lab.spec("i-2");
+    spec.layers = vec![layer.clone()];
+    let second = lab.host.boot(spec).await.unwrap();
+    assert_eq!(lab.ok(&second, "cat /etc/link; stat -c '%a %u %g %h' /etc/made"), "made\n4755 7 8 2");
+    assert_eq!(
+        lab.ok(&second, "ls -A /etc/skel; stat -c '%s %F' /etc/sparse /etc/pipe"),
+        "new\n5368709120 regular file\n0 fifo"
+    );
+    assert!(!lab.ssh(&second, &[], "test -e /usr/share/common-licenses/GPL-1").status.success());
+    assert_eq!(lab.ok(&second, "id -un carol; sudo timedatectl set-timezone UTC; cat /etc/made"), "carol\nmade");
+    // An image of an image.
+    lab.ok(&second, "sudo rm /etc/made; echo two | sudo tee /etc/two");
+    second.stop().await.unwrap();
+    let upper = second.capture().await.unwrap();
+    let mut spec = lab.spec("i-3");
+    spec.layers = vec![layer, upper];
+    let third = lab.host.boot(spec).await.unwrap();
+    assert_eq!(
+        lab.ok(&third, "cat /etc/two /etc/hard; ls /etc/made 2>&1 | wc -l; test -e /etc/made || echo gone"),
+        "two\nmade\n1\ngone"
+    );
+    lab.host.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_stops_starts_reboots_and_runs_user_data() {
+    let Some(lab) = Lab::new(GuestNetwork::None).await else { return };
+    let mut spec = lab.spec("i-1");
+    spec.user_data = Some("#!/bin/sh\nsleep 1\nid -u >/etc/user-data\necho from user data\n".into());
+    spec.accounts.push(Account { user: "root".into(), keys: vec![lab.public_key.clone()], password: None });
+    let guest = lab.host.boot(spec).await.unwrap();
+    assert_eq!(lab.ok(&guest, "cloud-init status --wait; cat /etc/user-data"), "status: done\n0");
+    assert!(guest.console_log().contains("from user data"));
+    let addr = guest.ssh_addr();
+    guest.stop().await.unwrap();
+    assert!(!lab.ssh(&guest, &[], "true").status.success(), "a stopped machine does not answer");
+    guest.start().await.unwrap();
+    assert_eq!(guest.ssh_addr(), addr);
+    assert_eq!(lab.ok(&guest, "cat /etc/user-data"), "0");
+
+    let boots = |console: &str| console.matches(": up").count();
+    assert_eq!(boots(&guest.console_log()), 2);
+    lab.ssh(&guest, &[], "sudo kill -INT 1; sleep 30");
+    let again = async {
+        while boots(&guest.console_log()) < 3 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), again).await.expect("the reboot happens");
+    while !lab.ssh(&guest, &[], "true").status.success() {}
+
+    let second = lab.dir.path().join("second");
+    run(Command::new("ssh-keygen").args(["-q", "-t", "rsa", "-b", "2048", "-N", "", "-C", "later", "-f"]).arg(&second));
+    let later = std::fs::read_to_string(second.with_extension("pub")).unwrap();
+    guest.authorize("deploy", &later).await.unwrap();
+    let port = addr.port().to_string();
+    let mut client = Command::new("ssh");
+    client.args(["-F", "/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-i"]);
+    run(client.arg(&second).args(["-p", &port, "deploy@127.0.0.1", "sudo -n true"]));
+    guest.deauthorize("deploy", &later).await.unwrap();
+    assert!(!client.output().unwrap().status.success());
+    assert!(guest.authorize("no such user", &later).await.is_err());
+    assert!(guest.authorize("deploy", "not a key").await.is_err());
+
+    guest.set_password("deploy", "Correct:Horse 1").await.unwrap();
+    let ask = lab.dir.path().join("ask");
+    std::fs::write(&ask, "#!/bin/sh\necho 'Correct:Horse 1'\n").unwrap();
+    run(Command::new("chmod").arg("+x").arg(&ask));
+    let mut client = Command::new("ssh");
+    client.env("SSH_ASKPASS", &ask).env("SSH_ASKPASS_REQUIRE", "force").args([
+        "-F",
+        "/dev/null",
+        "-o",
+        "PubkeyAuthentication=no",
+    ]);
+    client.args([
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-p",
+        &port,
+        "deploy@127.0.0.1",
+        "true",
+    ]);
+    run(&mut client);
+    lab.host.shutdown().await;
 }
