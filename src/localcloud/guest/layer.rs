@@ -11,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256};
 use tar::{Builder, EntryType, Header};
 
 use super::wire::JailFile;
@@ -60,23 +60,24 @@ pub fn pack(upper: &Path, skip: &Skip<'_>, into: &Path) -> Result<Layer, GuestEr
     fs::create_dir_all(into).map_err(failed)?;
     let temporary = tempfile::Builder::new().prefix(".layer-").tempfile_in(into).map_err(failed)?;
     let file = temporary.as_file().try_clone().map_err(failed)?;
-    let sink = Hashing { file: BufWriter::with_capacity(BUFFER, file), digest: Sha256::new(), size: 0 };
+    let sink = Hashing { file: BufWriter::with_capacity(BUFFER, file), digest: Context::new(&SHA256), size: 0 };
     let mut tar = Builder::new(sink);
     tar.follow_symlinks(false);
     let mut packer = Packer { tar, upper, skip, links: HashMap::new() };
     packer.folder(Path::new(""))?;
     let Hashing { file, digest, size } = packer.tar.into_inner().map_err(failed)?;
     file.into_inner().map_err(|e| failed(e.into_error()))?;
-    let sha256 = hex::encode(digest.finalize());
+    let sha256 = hex::encode(digest.finish());
     let path = into.join(format!("{sha256}.tar"));
     temporary.persist(&path).map_err(|e| failed(e.error))?;
     Ok(Layer { path, sha256, size })
 }
 
-/// A file that learns its own digest while it is written.
+/// A file that learns its own digest while it is written. By ring, whose SHA-256 is fast in a program that is not optimised, too:
+/// tests take digests of hundreds of megabytes.
 struct Hashing<W> {
     file: W,
-    digest: Sha256,
+    digest: Context,
     size: u64,
 }
 
@@ -236,9 +237,9 @@ pub fn unpacked(layer: &Layer, helper: &Path) -> Result<PathBuf, GuestError> {
         return Ok(folder);
     }
     let mut tar = File::open(&layer.path).map_err(|e| failed(&layer.path, &e))?;
-    let mut digest = Sha256::new();
-    io::copy(&mut tar, &mut digest).map_err(|e| failed(&layer.path, &e))?;
-    if hex::encode(digest.finalize()) != layer.sha256 {
+    let mut reading = Hashing { file: io::sink(), digest: Context::new(&SHA256), size: 0 };
+    io::copy(&mut tar, &mut reading).map_err(|e| failed(&layer.path, &e))?;
+    if hex::encode(reading.digest.finish()) != layer.sha256 {
         return Err(failed(&layer.path, &"is not the file that was captured (its SHA-256 differs)"));
     }
     io::Seek::rewind(&mut tar).map_err(|e| failed(&layer.path, &e))?;

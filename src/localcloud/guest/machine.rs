@@ -108,7 +108,7 @@ impl Guest {
             name: name.clone(),
             reason: format!("{what}: {e}"),
         };
-        for folder in ["upper", "work", "base"] {
+        for folder in ["upper", "base"] {
             std::fs::create_dir_all(folders.own.join(folder)).map_err(|e| failed("making its folder", &e))?;
         }
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|e| failed("listening for SSH", &e))?;
@@ -222,13 +222,18 @@ impl Guest {
         let inner = &self.inner;
         let mut files = super::network::files(inner.network);
         files.extend(standin::files());
+        // overlayfs refuses the work folder of an earlier volatile mount.
+        let work = inner.folders.own.join("work");
+        layer::remove_tree(&work)
+            .and_then(|()| std::fs::create_dir(&work))
+            .map_err(|e| self.error(format!("{}: {e}", work.display())))?;
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let jail = JailSpec {
             hostname: inner.spec.hostname.clone(),
             base: text(&inner.folders.own.join("base")),
             lowers: inner.folders.lowers.iter().map(|p| text(p)).collect(),
             upper: text(&inner.folders.own.join("upper")),
-            work: text(&inner.folders.own.join("work")),
+            work: text(&work),
             own_network: inner.network != GuestNetwork::Host,
             blocked: super::network::own_addresses().map_err(|e| self.error(format!("own addresses: {e}")))?,
             files: files.clone(),

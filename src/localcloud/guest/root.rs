@@ -20,7 +20,7 @@ use super::{GuestError, HostOptions, RootSource, jail, network};
 /// The tool that makes the root file system.
 pub const MMDEBSTRAP: &str = "mmdebstrap";
 /// What the guest has from the start, beyond apt and the essential packages: what cloud images bring and builds rely on.
-const PACKAGES: &str = "ca-certificates,curl,gnupg,iproute2,lsb-release,netbase,openssh-client,openssh-server,\
+const PACKAGES: &str = "apt-utils,ca-certificates,curl,gnupg,iproute2,lsb-release,netbase,openssh-client,openssh-server,\
                         openssh-sftp-server,passwd,adduser,procps,python3,python3-apt,sudo,systemd,systemd-sysv,tzdata,wget";
 /// Raised when the way of making the root changes, so that no old cache is taken for a new one.
 const RECIPE: u32 = 1;

@@ -2,7 +2,7 @@
 //!
 //! Needs root, as guests do; without it each test says so and passes.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
 
 use std::os::linux::net::SocketAddrExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,17 @@ use std::sync::Arc;
 use image_action_localcloud::guest::{Account, BootSpec, Guest, GuestHost, GuestNetwork, HostOptions};
 
 const USER: &str = "ubuntu";
+
+/// The project's own cache, so that the root file system is made once a machine and not once a checkout.
+fn options(state: &Path) -> HostOptions {
+    let own = std::env::var_os("IMAGE_ACTION_CACHE").map(PathBuf::from);
+    let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::var_os("HOME").map(|h| Path::new(&h).join(".cache")));
+    let cache = own.or_else(|| home.map(|h| h.join("image-action")));
+    let mut options = HostOptions::new(state, cache.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()));
+    options.helper = env!("CARGO_BIN_EXE_image-action-guest-helper").into();
+    options
+}
 
 struct Lab {
     dir: tempfile::TempDir,
@@ -27,10 +38,8 @@ impl Lab {
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest-cache");
-        let mut options = HostOptions::new(dir.path().join("state"), cache);
+        let mut options = options(&dir.path().join("state"));
         options.network = network;
-        options.helper = env!("CARGO_BIN_EXE_image-action-guest-helper").into();
         options.progress = Arc::new(|text| eprintln!("{text}"));
         let host = GuestHost::new(options).await.unwrap();
         let key = dir.path().join("key");
@@ -312,8 +321,24 @@ fn this_machine() -> String {
     files.map(read).into_iter().chain(kernel).chain([read("/proc/net/route")]).collect()
 }
 
+/// A process of this machine that a guest must not find.
+struct Sleeper(std::process::Child);
+
+impl Sleeper {
+    fn start() -> Self {
+        Self(Command::new("sleep").arg("86321").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Commands that root of a guest tries, each of which must fail.
-const REFUSED: [&str; 31] = [
+const REFUSED: [&str; 30] = [
     "mknod /tmp/disk b 254 0",
     "mount -t tmpfs none /mnt",
     "mount -o remount,rw /proc/sys",
@@ -326,8 +351,7 @@ const REFUSED: [&str; 31] = [
     "ip link add dummy0 type dummy",
     "ip route flush table main",
     "ip addr add 10.9.9.9/24 dev lo",
-    "nice -n -5 true",
-    "swapoff -a -v /proc/swaps",
+    "renice -n -5 -p 1",
     "unshare --user true",
     "unshare --mount true",
     "nsenter --target 1 --mount true",
@@ -364,7 +388,7 @@ async fn a_guest_neither_sees_nor_changes_this_machine() {
     let before = this_machine();
     let secret = lab.dir.path().join("secret");
     std::fs::write(&secret, "host secret").unwrap();
-    let mut sleeper = Command::new("sleep").arg("86321").spawn().unwrap();
+    let mut sleeper = Sleeper::start();
     let everywhere = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let loopback = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let name = format!("image-action-test-{}", std::process::id());
@@ -376,7 +400,7 @@ async fn a_guest_neither_sees_nor_changes_this_machine() {
         let output = lab.ssh(&guest, &[], &format!("sudo {command}"));
         assert!(!output.status.success(), "{command} must fail in a guest: {output:?}");
     }
-    let (secret, pid) = (secret.display(), sleeper.id());
+    let (secret, pid) = (secret.display(), sleeper.0.id());
     for command in [
         format!("cat {secret} /proc/1/root/{secret} /proc/1/cwd/{secret}"),
         format!("kill -9 {pid}"),
@@ -397,11 +421,13 @@ async fn a_guest_neither_sees_nor_changes_this_machine() {
     run(lab.client("scp").args(["-P", &port]).arg(&script).arg(format!("{USER}@127.0.0.1:/tmp/escape.py")));
     assert_eq!(lab.ok(&guest, "sudo python3 /tmp/escape.py"), "['files', 'guest', 'init']");
     assert_eq!(lab.ok(&guest, "sudo ls /proc/1/root; sudo stat -c %s /proc/1/root/init"), "files\nguest\ninit\n0");
-    assert!(
-        !lab.ok(&guest, "sudo ls -l /proc/1/fd /proc/1/map_files 2>/dev/null").contains(".so"),
-        "no file of the host"
-    );
-    assert_eq!(lab.ok(&guest, "stat -c '%t:%T' /proc/sysrq-trigger /proc/kcore"), "1:3\n1:3");
+    // PID 1 holds no file of this machine, and what is mapped into it cannot be opened.
+    let held = lab.ok(&guest, "sudo sh -c 'for f in /proc/1/fd/*; do readlink $f; done'");
+    assert!(held.lines().all(|l| l.contains(":[") || l == "/null"), "{held}");
+    assert_eq!(lab.ok(&guest, "sudo sh -c 'cat /proc/1/map_files/*' 2>/dev/null | wc -c"), "0");
+    // Not every kernel has them all; what is there is /dev/null.
+    let masked = "for f in sysrq-trigger kcore keys kmsg timer_list kallsyms; do [ ! -e /proc/$f ] || stat -c '%t:%T' /proc/$f; done";
+    assert_eq!(lab.ok(&guest, &format!("{{ {masked}; }} | sort -u")), "1:3");
     let devices = "full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero fd";
     let mut devices: Vec<_> = devices.split(' ').collect();
     devices.sort_unstable();
@@ -427,9 +453,7 @@ async fn a_guest_neither_sees_nor_changes_this_machine() {
     // And what a guest may do stays in it.
     lab.ok(&guest, "sudo useradd intruder && sudo sh -c 'echo evil >>/etc/hosts' && sudo rm -f /etc/machine-id");
     lab.host.shutdown().await;
-    assert!(sleeper.try_wait().unwrap().is_none(), "a process of the host lives");
-    sleeper.kill().unwrap();
-    sleeper.wait().unwrap();
+    assert!(sleeper.0.try_wait().unwrap().is_none(), "a process of the host lives");
     assert_eq!(this_machine(), before);
 }
 
@@ -438,10 +462,7 @@ async fn a_guest_neither_sees_nor_changes_this_machine() {
 #[ignore = "helper of a_killed_host_takes_its_guests_along"]
 async fn boots_and_waits() {
     let state = PathBuf::from(std::env::var_os("GUEST_TEST_STATE").unwrap());
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest-cache");
-    let mut options = HostOptions::new(state, cache);
-    options.helper = env!("CARGO_BIN_EXE_image-action-guest-helper").into();
-    let host = GuestHost::new(options).await.unwrap();
+    let host = GuestHost::new(options(&state)).await.unwrap();
     let spec = BootSpec { name: "i".into(), hostname: "i".into(), ..BootSpec::default() };
     let guest = host.boot(spec).await.unwrap();
     guest
@@ -495,10 +516,43 @@ async fn a_killed_host_takes_its_guests_along() {
     assert!(!mounts.contains(&state.display().to_string()));
     // The next run on the same folder sweeps what is left on disk.
     assert!(state.join("guests/0/upper").is_dir());
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest-cache");
-    let mut options = HostOptions::new(&state, cache);
-    options.helper = env!("CARGO_BIN_EXE_image-action-guest-helper").into();
-    GuestHost::new(options).await.unwrap();
+    GuestHost::new(options(&state)).await.unwrap();
     assert!(!state.join("guests").exists());
+    lab.host.shutdown().await;
+}
+
+/// The scripts that every build of this project runs, on a guest, as a build runs them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_seed_scripts_pass() {
+    let Some(seed) = std::env::var_os("IMAGE_ACTION_SEED").map(PathBuf::from) else {
+        eprintln!("skipped: IMAGE_ACTION_SEED does not name the seed's folder");
+        return;
+    };
+    let Some(lab) = Lab::new(GuestNetwork::User).await else { return };
+    let guest = lab.boot("i-1").await;
+    let port = guest.ssh_addr().port().to_string();
+    lab.ok(&guest, "sudo apt-get update && sudo DEBIAN_FRONTEND=noninteractive apt-get dist-upgrade -y");
+    for script in ["base.sh", "security.sh", "cleanup.sh"] {
+        let started = std::time::Instant::now();
+        let from = seed.join("files/scripts/common").join(script);
+        run(lab.client("scp").args(["-P", &port]).arg(from).arg(format!("{USER}@127.0.0.1:/tmp/script.sh")));
+        lab.ok(&guest, "chmod 755 /tmp/script.sh; sudo -E /tmp/script.sh; rm -f /tmp/script.sh");
+        eprintln!("{script}: {:?}", started.elapsed());
+    }
+    // The clean-up removed keys, lists and the script itself; the machine still answers, as sshd would.
+    assert_eq!(
+        lab.ok(&guest, "ls /etc/ssh/ssh_host_* /tmp/script.sh 2>/dev/null | wc -l; readlink /etc/localtime"),
+        "0\n../usr/share/zoneinfo/UTC"
+    );
+    lab.ok(&guest, "systemctl is-enabled fail2ban");
+    guest.stop().await.unwrap();
+    let layer = guest.capture().await.unwrap();
+    let listing = run(Command::new("tar").arg("-tf").arg(&layer.path)).stdout;
+    let listing = String::from_utf8(listing).unwrap();
+    assert!(
+        listing.contains("etc/fail2ban/jail.local") && !listing.contains("usr/local/bin/"),
+        "no stand-in in the image"
+    );
+    eprintln!("layer: {} MiB", layer.size >> 20);
     lab.host.shutdown().await;
 }

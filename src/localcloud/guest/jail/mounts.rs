@@ -31,18 +31,24 @@ const LINKS: [(&str, &str); 5] = [
 const TTY_OPTIONS: &str = "newinstance,ptmxmode=0666,mode=620,gid=5";
 
 /// Files of /proc that tell of this machine or command it. Those that do not exist are passed over.
-const MASKED_FILES: [&str; 11] = [
+const MASKED_FILES: [&str; 17] = [
+    "cmdline",
+    "config.gz",
+    "iomem",
+    "kallsyms",
     "kcore",
-    "keys",
     "key-users",
+    "keys",
     "kmsg",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
     "latency_stats",
     "sched_debug",
+    "slabinfo",
     "sysrq-trigger",
     "timer_list",
-    "timer_stats",
-    "kallsyms",
-    "config.gz",
+    "vmallocinfo",
 ];
 
 /// Folders of /proc that are replaced by an empty one.

@@ -120,7 +120,10 @@ fn mount_root(spec: &JailSpec) -> Step<()> {
     );
     let root = base.join("guest");
     DirBuilder::new().mode(0o755).create(&root).doing("making the guest's root folder")?;
-    mount(Some("overlay"), &root, Some("overlay"), MsFlags::MS_NODEV, Some(options.as_str()))
+    // A guest's disk need not outlive a power cut of this machine: without syncing, dpkg is several times faster (Linux 5.10).
+    let with = |options: &str| mount(Some("overlay"), &root, Some("overlay"), MsFlags::MS_NODEV, Some(options));
+    with(&format!("{options},volatile"))
+        .or_else(|_| with(&options))
         .doing("mounting overlayfs (state and cache folder must not lie on an overlayfs themselves)")
 }
 
