@@ -17,9 +17,6 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use crate::references::{Step, Traversal, references};
-pub use crate::scope::{FunctionSet, World};
-
 /// The value of an expression of `source` as `scope` sees it. What is wrong goes to `diags`; the value of what is wrong
 /// is unknown.
 pub fn eval(expr: &Expression, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
@@ -46,18 +43,14 @@ pub fn eval(expr: &Expression, scope: &Scope, source: &Source, diags: &mut Diagn
 /// Numbers are read from the source: the parser keeps no more than an f64 of them.
 fn number(range: Option<Range<usize>>, parsed: &hcl::Number, source: &Source, diags: &mut Diagnostics) -> Value {
     let span = source.span(range.clone());
-    let text = range.map(|r| source.slice(r)).unwrap_or_default();
-    // The parser takes `-`, blanks and comments before the digits for part of the number.
-    let digits = text.rfind(|c: char| !(c.is_ascii_digit() || c == '.')).map_or(0, |i| {
-        let exponent = text[..i].rfind(['e', 'E']).filter(|_| matches!(text.as_bytes()[i], b'+' | b'-'));
-        let e = if matches!(text.as_bytes()[i], b'e' | b'E') { Some(i) } else { exponent };
-        match e {
-            Some(e) => text[..e].rfind(|c: char| !(c.is_ascii_digit() || c == '.')).map_or(0, |j| j + 1),
-            None => i + 1,
-        }
-    });
-    let read = Number::parse(&text[digits..]).map(|n| if text.starts_with('-') { n.neg() } else { n });
-    match read.or_else(|| if text.is_empty() { Number::parse(&parsed.to_string()) } else { None }) {
+    let written = range.map(|r| source.slice(r)).filter(|text| !text.is_empty());
+    // The parser takes `-`, and blanks and comments behind it, for part of the number.
+    let read = match written.map(|text| text.strip_prefix('-').ok_or(text)) {
+        Some(Ok(magnitude)) => Number::parse(without_blanks(magnitude)).map(|n| n.neg()),
+        Some(Err(text)) => Number::parse(text),
+        None => Number::parse(&parsed.to_string()),
+    };
+    match read {
         Some(n) => Value::number(n),
         None => {
             diags.push(
@@ -68,6 +61,15 @@ fn number(range: Option<Range<usize>>, parsed: &hcl::Number, source: &Source, di
             Value::unknown(Type::Number)
         }
     }
+}
+
+/// The text behind blanks and `/* */` comments.
+fn without_blanks(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    while let Some((_, after)) = rest.strip_prefix("/*").and_then(|r| r.split_once("*/")) {
+        rest = after.trim_start();
+    }
+    rest
 }
 
 /// The value of a root name.

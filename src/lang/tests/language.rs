@@ -212,6 +212,13 @@ fn references_are_found_without_evaluating() {
 }
 
 #[test]
+fn a_minus_may_stand_apart_from_its_number() {
+    for text in ["-5", "- 5", "-/* 7 */ 5", "- /*a*/ /*b*/5", "-(5)"] {
+        assert_eq!(ok(text), ok("0 - 5"), "{text}");
+    }
+}
+
+#[test]
 fn scopes_allow_what_they_are_for() {
     let summary = |text: &str, scope: &Scope| value(text, scope).unwrap_err().iter().next().unwrap().summary.clone();
     let bare = Scope::new(Arc::new(world()));
