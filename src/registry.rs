@@ -40,6 +40,7 @@ pub const PLUGINS: &[Plugin] = &[
 
 /// `source "NAME"`
 pub const BUILDERS: &[Component<dyn Builder>] = &[
+    Component { name: "azure-arm", schema: image_action_azure::Arm::schema, make: image_action_azure::make },
     Component { name: "file", schema: builder::file::schema, make: builder::file::make },
     Component { name: "null", schema: builder::null::NullConfig::schema, make: builder::null::make },
 ];
@@ -65,7 +66,7 @@ pub const DATA_SOURCES: &[Component<dyn DataSource>] = &[];
 
 /// What removes the resources of each cloud.
 pub fn sweepers() -> Vec<Box<dyn Sweeper>> {
-    Vec::new()
+    vec![Box::new(image_action_azure::AzureSweeper::default())]
 }
 
 /// The names of all components of a kind.
