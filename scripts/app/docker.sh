@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Docker, from the distribution.
+# Docker, from the distribution. base.sh has read the package lists.
 set -euo pipefail
 
 # shellcheck source=../common/lib.sh
@@ -8,7 +8,6 @@ set -euo pipefail
 # Docker's own repository names its archives by distribution and release, so that a script for it
 # stops working with the next release; the distribution's package has security updates as well.
 say "Installing Docker"
-apt_get update
 apt_install docker.io
 
 say "Configuring the Docker daemon"

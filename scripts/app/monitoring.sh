@@ -7,7 +7,6 @@ set -euo pipefail
 . "${SCRIPT_ROOT:?is set by the template}/common/lib.sh"
 
 say "Installing the node exporter"
-apt_get update
 apt_install prometheus-node-exporter
 systemctl enable prometheus-node-exporter
 
