@@ -3,6 +3,7 @@
 use crate::config::{DiskAttachment, EncryptionKey, Googlecompute};
 use crate::source;
 use base64::Engine;
+use google_cloud_compute_v1::model::reservation_affinity::ConsumeReservationType;
 use google_cloud_compute_v1::model::{
     AcceleratorConfig, AccessConfig, AdvancedMachineFeatures, AttachedDisk, AttachedDiskInitializeParams,
     CustomerEncryptionKey, Disk, Duration, FileContentBuffer, GuestOsFeature, Image, InitialStateConfig, Instance,
@@ -32,16 +33,14 @@ pub(crate) fn scopes(config: &Googlecompute) -> Vec<String> {
     }
 }
 
+// Google advises against keys of the customer's own bytes, and still takes them.
+#[allow(deprecated)]
 fn key(options: Option<&EncryptionKey>) -> Option<CustomerEncryptionKey> {
     let options = options?;
-    let mut key = CustomerEncryptionKey::new();
-    if !options.kms_key_name.is_empty() {
-        key = key.set_kms_key_name(&options.kms_key_name);
-    }
-    if !options.raw_key.is_empty() {
-        key = key.set_raw_key(options.raw_key.expose());
-    }
-    (key.kms_key_name.is_some() || key.raw_key.is_some()).then_some(key)
+    let raw = some(options.raw_key.expose());
+    let kms = some(&options.kms_key_name);
+    let any = kms.is_some() || raw.is_some();
+    any.then(|| CustomerEncryptionKey::new().set_or_clear_kms_key_name(kms).set_or_clear_raw_key(raw))
 }
 
 /// A text that is sent only where it is not empty.
@@ -72,7 +71,9 @@ pub(crate) fn instance(config: &Googlecompute, parts: Parts<'_>) -> Instance {
     let mut labels = i.labels.clone();
     labels.extend(parts.labels.clone());
     let mut disks = vec![boot_disk(config, &parts)];
-    disks.extend(i.disk_attachment.iter().zip(parts.disks).map(|(d, source)| further_disk(config, d, source.as_deref())));
+    disks.extend(
+        i.disk_attachment.iter().zip(parts.disks).map(|(d, source)| further_disk(config, d, source.as_deref())),
+    );
     let mut body = Instance::new()
         .set_name(parts.name)
         .set_description("New instance created by image-action")
@@ -88,11 +89,13 @@ pub(crate) fn instance(config: &Googlecompute, parts: Parts<'_>) -> Instance {
         body = body.set_tags(Tags::new().set_items(i.tags.clone()));
     }
     if i.enable_nested_virtualization {
-        body = body.set_advanced_machine_features(AdvancedMachineFeatures::new().set_enable_nested_virtualization(true));
+        body =
+            body.set_advanced_machine_features(AdvancedMachineFeatures::new().set_enable_nested_virtualization(true));
     }
     if i.accelerator_count > 0 {
         let count = i32::try_from(i.accelerator_count).unwrap_or(i32::MAX);
-        let accelerator = AcceleratorConfig::new().set_accelerator_type(&i.accelerator_type).set_accelerator_count(count);
+        let accelerator =
+            AcceleratorConfig::new().set_accelerator_type(&i.accelerator_type).set_accelerator_count(count);
         body = body.set_guest_accelerators([accelerator]);
     }
     if i.enable_secure_boot || i.enable_vtpm || i.enable_integrity_monitoring {
@@ -103,12 +106,11 @@ pub(crate) fn instance(config: &Googlecompute, parts: Parts<'_>) -> Instance {
         body = body.set_shielded_instance_config(shielded);
     }
     if let Some(r) = &i.reservation_affinity {
+        let kind = some(&r.consume_reservation_type).map(|t| ConsumeReservationType::from(t.as_str()));
         let affinity = ReservationAffinity::new()
             .set_or_clear_key(some(&r.key))
             .set_values(r.values.clone())
-            .set_or_clear_consume_reservation_type(
-                some(&r.consume_reservation_type).map(|t| t.as_str().into()) as Option<google_cloud_compute_v1::model::reservation_affinity::ConsumeReservationType>,
-            );
+            .set_or_clear_consume_reservation_type(kind);
         body = body.set_reservation_affinity(affinity);
     }
     if !i.resource_manager_tags.is_empty() {
@@ -185,7 +187,8 @@ fn scheduling(config: &Googlecompute) -> Scheduling {
         scheduling = scheduling.set_preemptible(true);
     }
     if i.max_run_duration_in_seconds > 0 {
-        let action = if i.instance_termination_action.is_empty() { "STOP" } else { i.instance_termination_action.as_str() };
+        let action =
+            if i.instance_termination_action.is_empty() { "STOP" } else { i.instance_termination_action.as_str() };
         scheduling = scheduling
             .set_max_run_duration(Duration::new().set_seconds(i.max_run_duration_in_seconds))
             .set_instance_termination_action(action);
@@ -206,7 +209,12 @@ fn service_account(config: &Googlecompute) -> Vec<ServiceAccount> {
 }
 
 /// The body of `disks.insert`.
-pub(crate) fn disk(config: &Googlecompute, disk: &DiskAttachment, name: &str, labels: &BTreeMap<String, String>) -> Disk {
+pub(crate) fn disk(
+    config: &Googlecompute,
+    disk: &DiskAttachment,
+    name: &str,
+    labels: &BTreeMap<String, String>,
+) -> Disk {
     let mut body = Disk::new()
         .set_name(name)
         .set_description("created by image-action")
@@ -227,7 +235,13 @@ pub(crate) fn disk(config: &Googlecompute, disk: &DiskAttachment, name: &str, la
 ///
 /// # Errors
 /// A file of a signature that cannot be read any more.
-pub(crate) fn image(config: &Googlecompute, name: &str, source: &str, labels: &BTreeMap<String, String>, cwd: &Path) -> Result<Image> {
+pub(crate) fn image(
+    config: &Googlecompute,
+    name: &str,
+    source: &str,
+    labels: &BTreeMap<String, String>,
+    cwd: &Path,
+) -> Result<Image> {
     let i = &config.image;
     let mut all = i.image_labels.clone();
     all.extend(labels.clone());
@@ -273,11 +287,7 @@ fn file(path: &str, cwd: &Path) -> Result<FileContentBuffer> {
         .map_err(|e| Error::new(ErrorKind::Invalid, format!("{} cannot be read: {e}", full.display())))?;
     let kind = if is_certificate(&bytes) { "X509" } else { "BIN" };
     // The client library encodes bytes itself.
-    Ok(FileContentBuffer::new().set_content(content(bytes)).set_file_type(kind))
-}
-
-fn content(bytes: Vec<u8>) -> Vec<u8> {
-    bytes
+    Ok(FileContentBuffer::new().set_content(bytes).set_file_type(kind))
 }
 
 /// Whether a file is an X.509 certificate in PEM or DER: a sequence that fills the file and begins with a sequence.

@@ -47,7 +47,6 @@ pub(crate) struct Api(Arc<Inner>);
 
 struct Inner {
     identity: Identity,
-    endpoint: String,
     images: Images,
     instances: Instances,
     disks: Disks,
@@ -114,13 +113,8 @@ impl Api {
             projects: client!(Projects),
             zone_operations: client!(ZoneOperations),
             global_operations: client!(GlobalOperations),
-            endpoint: endpoint.to_owned(),
             identity,
         })))
-    }
-    /// Where the API is.
-    pub fn endpoint(&self) -> &str {
-        &self.0.endpoint
     }
     /// Who calls.
     pub fn identity(&self) -> &Identity {
@@ -128,7 +122,12 @@ impl Api {
     }
 
     /// Whether an image exists; the first call of a build.
-    pub async fn find_image(&self, project: &str, name: &str, cancel: &CancellationToken) -> Result<Option<Image>, Failure> {
+    pub async fn find_image(
+        &self,
+        project: &str,
+        name: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Image>, Failure> {
         let asked = asked("images.get", name, project, None);
         let found = calls(FIRST_ATTEMPTS, &asked, cancel, || {
             self.0.images.get().set_project(project).set_image(name).with_user_agent(agent()).send()
@@ -137,9 +136,17 @@ impl Api {
     }
     pub async fn image(&self, project: &str, name: &str, cancel: &CancellationToken) -> Result<Image, Failure> {
         let asked = asked("images.get", name, project, None);
-        call(&asked, cancel, || self.0.images.get().set_project(project).set_image(name).with_user_agent(agent()).send()).await
+        call(&asked, cancel, || {
+            self.0.images.get().set_project(project).set_image(name).with_user_agent(agent()).send()
+        })
+        .await
     }
-    pub async fn image_of_family(&self, project: &str, family: &str, cancel: &CancellationToken) -> Result<Image, Failure> {
+    pub async fn image_of_family(
+        &self,
+        project: &str,
+        family: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Image, Failure> {
         let asked = asked("images.getFromFamily", family, project, None);
         call(&asked, cancel, || {
             self.0.images.get_from_family().set_project(project).set_family(family).with_user_agent(agent()).send()
@@ -166,9 +173,16 @@ impl Api {
     }
     pub async fn zone(&self, project: &str, zone: &str, cancel: &CancellationToken) -> Result<Zone, Failure> {
         let asked = asked("zones.get", zone, project, None);
-        call(&asked, cancel, || self.0.zones.get().set_project(project).set_zone(zone).with_user_agent(agent()).send()).await
+        call(&asked, cancel, || self.0.zones.get().set_project(project).set_zone(zone).with_user_agent(agent()).send())
+            .await
     }
-    pub async fn machine_type(&self, project: &str, zone: &str, name: &str, cancel: &CancellationToken) -> Result<MachineType, Failure> {
+    pub async fn machine_type(
+        &self,
+        project: &str,
+        zone: &str,
+        name: &str,
+        cancel: &CancellationToken,
+    ) -> Result<MachineType, Failure> {
         let asked = asked("machineTypes.get", name, project, Some(zone));
         call(&asked, cancel, || {
             let request = self.0.machine_types.get().set_project(project).set_zone(zone).set_machine_type(name);
@@ -176,14 +190,33 @@ impl Api {
         })
         .await
     }
-    pub async fn instance(&self, project: &str, zone: &str, name: &str, cancel: &CancellationToken) -> Result<Instance, Failure> {
+    pub async fn instance(
+        &self,
+        project: &str,
+        zone: &str,
+        name: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Instance, Failure> {
         let asked = asked("instances.get", name, project, Some(zone));
         call(&asked, cancel, || {
-            self.0.instances.get().set_project(project).set_zone(zone).set_instance(name).with_user_agent(agent()).send()
+            self.0
+                .instances
+                .get()
+                .set_project(project)
+                .set_zone(zone)
+                .set_instance(name)
+                .with_user_agent(agent())
+                .send()
         })
         .await
     }
-    pub async fn disk(&self, project: &str, zone: &str, name: &str, cancel: &CancellationToken) -> Result<Option<Disk>, Failure> {
+    pub async fn disk(
+        &self,
+        project: &str,
+        zone: &str,
+        name: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Disk>, Failure> {
         let asked = asked("disks.get", name, project, Some(zone));
         let found = call(&asked, cancel, || {
             self.0.disks.get().set_project(project).set_zone(zone).set_disk(name).with_user_agent(agent()).send()
@@ -191,7 +224,13 @@ impl Api {
         missing_is_none(found.await)
     }
     /// What the first serial port has shown.
-    pub async fn serial_port(&self, project: &str, zone: &str, name: &str, cancel: &CancellationToken) -> Result<String, Failure> {
+    pub async fn serial_port(
+        &self,
+        project: &str,
+        zone: &str,
+        name: &str,
+        cancel: &CancellationToken,
+    ) -> Result<String, Failure> {
         let asked = asked("instances.getSerialPortOutput", name, project, Some(zone));
         let output = call(&asked, cancel, || {
             let request = self.0.instances.get_serial_port_output().set_project(project).set_zone(zone);
@@ -200,7 +239,13 @@ impl Api {
         Ok(output.await?.contents.unwrap_or_default())
     }
 
-    pub async fn insert_instance(&self, project: &str, zone: &str, body: &Instance, cancel: &CancellationToken) -> Result<Started, Failure> {
+    pub async fn insert_instance(
+        &self,
+        project: &str,
+        zone: &str,
+        body: &Instance,
+        cancel: &CancellationToken,
+    ) -> Result<Started, Failure> {
         let asked = asked("instances.insert", body.name.as_deref().unwrap_or_default(), project, Some(zone));
         let id = request_id();
         let operation = create(&asked, cancel, || {
@@ -209,7 +254,13 @@ impl Api {
         });
         Ok(Started { operation: operation.await?, asked, project: project.into(), zone: Some(zone.into()) })
     }
-    pub async fn insert_disk(&self, project: &str, zone: &str, body: &Disk, cancel: &CancellationToken) -> Result<Started, Failure> {
+    pub async fn insert_disk(
+        &self,
+        project: &str,
+        zone: &str,
+        body: &Disk,
+        cancel: &CancellationToken,
+    ) -> Result<Started, Failure> {
         let asked = asked("disks.insert", body.name.as_deref().unwrap_or_default(), project, Some(zone));
         let id = request_id();
         let operation = create(&asked, cancel, || {
@@ -218,7 +269,12 @@ impl Api {
         });
         Ok(Started { operation: operation.await?, asked, project: project.into(), zone: Some(zone.into()) })
     }
-    pub async fn insert_image(&self, project: &str, body: &Image, cancel: &CancellationToken) -> Result<Started, Failure> {
+    pub async fn insert_image(
+        &self,
+        project: &str,
+        body: &Image,
+        cancel: &CancellationToken,
+    ) -> Result<Started, Failure> {
         let asked = asked("images.insert", body.name.as_deref().unwrap_or_default(), project, None);
         let id = request_id();
         let operation = create(&asked, cancel, || {
@@ -227,7 +283,14 @@ impl Api {
         });
         Ok(Started { operation: operation.await?, asked, project: project.into(), zone: None })
     }
-    pub async fn set_metadata(&self, project: &str, zone: &str, name: &str, body: &Metadata, cancel: &CancellationToken) -> Result<Started, Failure> {
+    pub async fn set_metadata(
+        &self,
+        project: &str,
+        zone: &str,
+        name: &str,
+        body: &Metadata,
+        cancel: &CancellationToken,
+    ) -> Result<Started, Failure> {
         let asked = asked("instances.setMetadata", name, project, Some(zone));
         let id = request_id();
         let operation = call(&asked, cancel, || {
@@ -236,7 +299,13 @@ impl Api {
         });
         Ok(Started { operation: operation.await?, asked, project: project.into(), zone: Some(zone.into()) })
     }
-    pub async fn deprecate(&self, project: &str, name: &str, body: &DeprecationStatus, cancel: &CancellationToken) -> Result<Started, Failure> {
+    pub async fn deprecate(
+        &self,
+        project: &str,
+        name: &str,
+        body: &DeprecationStatus,
+        cancel: &CancellationToken,
+    ) -> Result<Started, Failure> {
         let asked = asked("images.deprecate", name, project, None);
         let id = request_id();
         let operation = call(&asked, cancel, || {
@@ -245,7 +314,13 @@ impl Api {
         });
         Ok(Started { operation: operation.await?, asked, project: project.into(), zone: None })
     }
-    pub async fn delete_instance(&self, project: &str, zone: &str, name: &str, cancel: &CancellationToken) -> Result<Started, Failure> {
+    pub async fn delete_instance(
+        &self,
+        project: &str,
+        zone: &str,
+        name: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Started, Failure> {
         let asked = asked("instances.delete", name, project, Some(zone));
         let id = request_id();
         let operation = call(&asked, cancel, || {
@@ -254,7 +329,13 @@ impl Api {
         });
         Ok(Started { operation: operation.await?, asked, project: project.into(), zone: Some(zone.into()) })
     }
-    pub async fn delete_disk(&self, project: &str, zone: &str, name: &str, cancel: &CancellationToken) -> Result<Started, Failure> {
+    pub async fn delete_disk(
+        &self,
+        project: &str,
+        zone: &str,
+        name: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Started, Failure> {
         let asked = asked("disks.delete", name, project, Some(zone));
         let id = request_id();
         let operation = call(&asked, cancel, || {
@@ -263,7 +344,12 @@ impl Api {
         });
         Ok(Started { operation: operation.await?, asked, project: project.into(), zone: Some(zone.into()) })
     }
-    pub async fn delete_image(&self, project: &str, name: &str, cancel: &CancellationToken) -> Result<Started, Failure> {
+    pub async fn delete_image(
+        &self,
+        project: &str,
+        name: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Started, Failure> {
         let asked = asked("images.delete", name, project, None);
         let id = request_id();
         let operation = call(&asked, cancel, || {
@@ -274,16 +360,39 @@ impl Api {
     }
 
     /// Operations on a resource that are not done yet; `resource` is the end of its path (`instances/NAME`).
-    pub async fn pending(&self, project: &str, zone: Option<&str>, resource: &str, cancel: &CancellationToken) -> Result<Vec<Started>, Failure> {
+    pub async fn pending(
+        &self,
+        project: &str,
+        zone: Option<&str>,
+        resource: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Started>, Failure> {
         let filter = format!("targetLink eq \".*/{resource}\"");
         let what = asked("operations.list", resource, project, zone);
         let all: Vec<Operation> = match zone {
             Some(zone) => {
-                let list = || self.0.zone_operations.list().set_project(project).set_zone(zone).set_filter(&filter).with_user_agent(agent()).send();
+                let list = || {
+                    self.0
+                        .zone_operations
+                        .list()
+                        .set_project(project)
+                        .set_zone(zone)
+                        .set_filter(&filter)
+                        .with_user_agent(agent())
+                        .send()
+                };
                 call(&what, cancel, list).await?.items
             }
             None => {
-                let list = || self.0.global_operations.list().set_project(project).set_filter(&filter).with_user_agent(agent()).send();
+                let list = || {
+                    self.0
+                        .global_operations
+                        .list()
+                        .set_project(project)
+                        .set_filter(&filter)
+                        .with_user_agent(agent())
+                        .send()
+                };
                 call(&what, cancel, list).await?.items
             }
         };
@@ -320,7 +429,12 @@ impl Api {
     ///
     /// A look that is refused (the account may start operations and not see them for a moment) counts as "not done yet", for a
     /// minute.
-    pub async fn wait(&self, started: &Started, deadline: Duration, cancel: &CancellationToken) -> Result<Operation, Failure> {
+    pub async fn wait(
+        &self,
+        started: &Started,
+        deadline: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<Operation, Failure> {
         let what = format!("{} to be done", started.asked);
         let begin = Instant::now();
         let done = Poll::new(what, deadline)

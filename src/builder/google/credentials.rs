@@ -112,7 +112,12 @@ fn scopes(names: &[&str]) -> Vec<String> {
 ///
 /// # Errors
 /// None there, or none that can be used.
-pub(crate) async fn identity(options: &Authentication, vm_scopes: &[String], cwd: &Path, env: &Env) -> Result<Identity> {
+pub(crate) async fn identity(
+    options: &Authentication,
+    vm_scopes: &[String],
+    cwd: &Path,
+    env: &Env,
+) -> Result<Identity> {
     if !options.impersonate_service_account.is_empty() {
         let base = environment(cwd, env).await?;
         let credentials = impersonated::Builder::from_source_credentials(base.credentials)

@@ -179,8 +179,10 @@ pub(crate) fn operation(asked: &Asked, operation: Operation) -> Result<Operation
     if parts.is_empty() {
         parts.push((String::new(), error.to_string()));
     }
-    let words: Vec<String> =
-        parts.iter().map(|(code, message)| if code.is_empty() { message.clone() } else { format!("{message} ({code})") }).collect();
+    let words: Vec<String> = parts
+        .iter()
+        .map(|(code, message)| if code.is_empty() { message.clone() } else { format!("{message} ({code})") })
+        .collect();
     let words = words.join("; ");
     let codes: Vec<&str> = parts.iter().map(|(code, _)| code.as_str()).collect();
     let kind = if status == Some(403) { ErrorKind::Permission } else { ErrorKind::Failed };
@@ -216,10 +218,13 @@ mod tests {
 
     #[test]
     fn a_refusal_names_call_resource_reason_and_cure() {
-        let message = "Required 'compute.instances.create' permission for 'projects/p/zones/us-central1-a/instances/packer-1'";
+        let message =
+            "Required 'compute.instances.create' permission for 'projects/p/zones/us-central1-a/instances/packer-1'";
         let failure = refused(&asked(), 403, message);
         assert_eq!(failure.error.kind, ErrorKind::Permission);
-        assert!(failure.error.summary.starts_with("instances.insert of packer-1 in p/us-central1-a was refused: Required"));
+        assert!(
+            failure.error.summary.starts_with("instances.insert of packer-1 in p/us-central1-a was refused: Required")
+        );
         assert!(failure.error.hint.unwrap().starts_with("grant compute.instances.create"));
         assert!(refused(&asked(), 403, "Rate Limit Exceeded").transient);
         assert!(refused(&asked(), 503, "").transient);
@@ -228,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_done_operation_with_an_error_is_a_failure() {
-        let one = model::operation::error::Errors::new().set_code("QUOTA_EXCEEDED").set_message("Quota 'CPUS' exceeded.");
+        let one =
+            model::operation::error::Errors::new().set_code("QUOTA_EXCEEDED").set_message("Quota 'CPUS' exceeded.");
         let op = model::Operation::new()
             .set_status(model::operation::Status::Done)
             .set_error(model::operation::Error::new().set_errors([one]))

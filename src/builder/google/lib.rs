@@ -3,7 +3,6 @@
 //! This room knows Compute Engine and OS Login, and no other cloud.
 
 mod body;
-mod build;
 mod client;
 pub mod config;
 mod credentials;
@@ -13,12 +12,13 @@ mod metadata;
 mod oslogin;
 mod remove;
 mod source;
+mod steps;
 mod sweep;
 
 pub use sweep::GoogleSweeper;
 
-use crate::build::Names;
 use crate::config::{Googlecompute, ImageData};
+use crate::steps::Names;
 use async_trait::async_trait;
 use image_action_engine::{Artifact, Block, BuildContext, Builder, Config, DataSource, PrepareContext, Result};
 use image_action_lang::Diagnostics;
@@ -96,6 +96,6 @@ impl Builder for GoogleBuilder {
         &["SourceImageName"]
     }
     async fn run(&self, cx: &BuildContext) -> Result<Option<Artifact>> {
-        build::run(cx, &self.config, &self.names).await
+        steps::run(cx, &self.config, &self.names).await
     }
 }

@@ -1,11 +1,11 @@
 //! What the client library of Compute Engine does not cover: OS Login, the token's account, reserved addresses. Plain REST.
 
-use crate::build::{Names, breathe};
 use crate::client::Api;
 use crate::config::Googlecompute;
 use crate::credentials;
 use crate::failure::{self, Asked, Failure};
-use image_action_engine::wait::{RETRY_ATTEMPTS, retry_up_to};
+use crate::steps::Names;
+use image_action_engine::wait::{RETRY_ATTEMPTS, pause, retry_up_to, scaled};
 use image_action_engine::{CancellationToken, Env, Error, ErrorKind, Result};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -87,7 +87,8 @@ pub(crate) struct Imported {
 
 async fn send(api: &Api, asked: &Asked, request: &reqwest::RequestBuilder) -> Result<Value, Failure> {
     let wrong = |why: String| {
-        let error = Error::new(ErrorKind::Unreachable, format!("{asked} got no answer: {why}")).hint("check the network and HTTPS_PROXY");
+        let error = Error::new(ErrorKind::Unreachable, format!("{asked} got no answer: {why}"))
+            .hint("check the network and HTTPS_PROXY");
         Failure { status: None, message: why, transient: true, uncertain: true, error }
     };
     let headers = credentials::headers(&api.identity().credentials).await.map_err(|e| {
@@ -107,7 +108,12 @@ async fn send(api: &Api, asked: &Asked, request: &reqwest::RequestBuilder) -> Re
     Err(failure::refused(asked, status, message))
 }
 
-async fn call(api: &Api, asked: &Asked, request: reqwest::RequestBuilder, cancel: &CancellationToken) -> Result<Value, Failure> {
+async fn call(
+    api: &Api,
+    asked: &Asked,
+    request: reqwest::RequestBuilder,
+    cancel: &CancellationToken,
+) -> Result<Value, Failure> {
     retry_up_to(RETRY_ATTEMPTS, cancel, |e: &Failure| e.transient, || send(api, asked, &request)).await
 }
 
@@ -131,7 +137,8 @@ pub(crate) async fn email(api: &Api, names: &Names, cancel: &CancellationToken) 
         return Ok(email.clone());
     }
     let url = format!("{}oauth2/v2/tokeninfo", names.oslogin.oauth2);
-    let info = call(api, &asked("oauth2.tokeninfo", "the token", "oauth2"), client()?.post(url).body(""), cancel).await?;
+    let info =
+        call(api, &asked("oauth2.tokeninfo", "the token", "oauth2"), client()?.post(url).body(""), cancel).await?;
     match info["email"].as_str() {
         Some(email) if !email.is_empty() => Ok(email.to_owned()),
         _ => Err(Error::new(ErrorKind::Credentials, "OS Login needs an account with an email, and the token has none")
@@ -165,7 +172,7 @@ pub(crate) async fn import(
     let answer = loop {
         tries += 1;
         match call(api, &what, client.post(&url).json(&body), cancel).await {
-            Err(e) if e.status == Some(409) && tries < CONFLICT_TRIES => breathe(CONFLICT_PAUSE, cancel).await?,
+            Err(e) if e.status == Some(409) && tries < CONFLICT_TRIES => pause(scaled(CONFLICT_PAUSE), cancel).await?,
             other => break other?,
         }
     };
@@ -202,7 +209,9 @@ fn user(rule: &str, profile: &str) -> String {
 /// Why it is still there.
 pub(crate) async fn forget(api: &Api, key: &Key, cancel: &CancellationToken) -> Result<()> {
     let url = format!("{}v1/users/{}/sshPublicKeys/{}", key.endpoint, key.email, key.fingerprint);
-    match call(api, &asked("users.sshPublicKeys.delete", &key.fingerprint, "OS Login"), client()?.delete(url), cancel).await {
+    match call(api, &asked("users.sshPublicKeys.delete", &key.fingerprint, "OS Login"), client()?.delete(url), cancel)
+        .await
+    {
         Ok(_) => Ok(()),
         Err(e) if e.is_not_found() => Ok(()),
         Err(e) => Err(e.error),
@@ -213,7 +222,13 @@ pub(crate) async fn forget(api: &Api, key: &Key, cancel: &CancellationToken) -> 
 ///
 /// # Errors
 /// A refusal.
-pub(crate) async fn find(api: &Api, endpoint: &str, email: &str, public_key: &str, cancel: &CancellationToken) -> Result<Option<String>> {
+pub(crate) async fn find(
+    api: &Api,
+    endpoint: &str,
+    email: &str,
+    public_key: &str,
+    cancel: &CancellationToken,
+) -> Result<Option<String>> {
     let url = format!("{endpoint}v1/users/{email}/loginProfile");
     let profile = call(api, &asked("users.getLoginProfile", email, "OS Login"), client()?.get(url), cancel).await?;
     let keys = profile["sshPublicKeys"].as_object().into_iter().flatten();
@@ -225,10 +240,21 @@ pub(crate) async fn find(api: &Api, endpoint: &str, email: &str, public_key: &st
 ///
 /// # Errors
 /// There is none of that name.
-pub(crate) async fn address(api: &Api, names: &Names, project: &str, region: &str, name: &str, cancel: &CancellationToken) -> Result<String> {
+pub(crate) async fn address(
+    api: &Api,
+    names: &Names,
+    project: &str,
+    region: &str,
+    name: &str,
+    cancel: &CancellationToken,
+) -> Result<String> {
     let url = format!("{}/compute/v1/projects/{project}/regions/{region}/addresses/{name}", names.endpoint);
-    let found = call(api, &asked("addresses.get", name, &format!("{project}/{region}")), client()?.get(url), cancel).await?;
-    found["address"].as_str().map(str::to_owned).ok_or_else(|| Error::failed(format!("the reserved address {name} has no address yet")))
+    let found =
+        call(api, &asked("addresses.get", name, &format!("{project}/{region}")), client()?.get(url), cancel).await?;
+    found["address"]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Error::failed(format!("the reserved address {name} has no address yet")))
 }
 
 #[cfg(test)]

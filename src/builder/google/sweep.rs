@@ -63,12 +63,16 @@ impl Sweeper for GoogleSweeper {
             None => oslogin::find(&api, endpoint, email, &item.resource.name, &cancel).await?,
         };
         let Some(fingerprint) = fingerprint else { return Ok(()) };
-        oslogin::forget(&api, &Key { email: email.to_owned(), fingerprint, endpoint: endpoint.to_owned() }, &cancel).await
+        oslogin::forget(&api, &Key { email: email.to_owned(), fingerprint, endpoint: endpoint.to_owned() }, &cancel)
+            .await
     }
     fn command(&self, item: &Item) -> String {
         match thing(item) {
             Some(thing) => thing.command(),
-            None => format!("gcloud compute os-login ssh-keys remove --key={}", item.id.as_deref().unwrap_or(&item.resource.name)),
+            None => format!(
+                "gcloud compute os-login ssh-keys remove --key={}",
+                item.id.as_deref().unwrap_or(&item.resource.name)
+            ),
         }
     }
 }

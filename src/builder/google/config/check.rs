@@ -109,11 +109,19 @@ fn names(checks: &mut Checks<'_>, config: &Googlecompute) {
         for (key, value) in labels {
             if !unknown(key) && !is_label(key, true) {
                 let hint = "a key begins with a lowercase letter and holds lowercase letters, digits, dashes and underscores, 63 at most";
-                checks.push(option, format!("{option} has the key \"{key}\", which Compute Engine does not take"), hint);
+                checks.push(
+                    option,
+                    format!("{option} has the key \"{key}\", which Compute Engine does not take"),
+                    hint,
+                );
             }
             if !unknown(value) && !is_label(value, false) {
                 let hint = "a value holds lowercase letters, digits, dashes and underscores, 63 at most";
-                checks.push(option, format!("{option} has the value \"{value}\" of \"{key}\", which Compute Engine does not take"), hint);
+                checks.push(
+                    option,
+                    format!("{option} has the value \"{value}\" of \"{key}\", which Compute Engine does not take"),
+                    hint,
+                );
             }
         }
     }
@@ -140,7 +148,8 @@ fn authentication(checks: &mut Checks<'_>, config: &Googlecompute) {
     .filter_map(|(name, given)| given.then_some(name))
     .collect();
     if let [first, _, ..] = given.as_slice() {
-        let what = format!("Only one way to authenticate can be used, and there are {}: {}", given.len(), given.join(", "));
+        let what =
+            format!("Only one way to authenticate can be used, and there are {}: {}", given.len(), given.join(", "));
         checks.push(first, what, "keep one of them");
     } else if let Err(e) = crate::credentials::look(a, checks.cx) {
         let option = given.first().copied().unwrap_or("credentials_file");
@@ -148,7 +157,11 @@ fn authentication(checks: &mut Checks<'_>, config: &Googlecompute) {
     }
     for key in config.access.custom_endpoints.keys() {
         if !ENDPOINTS.contains(&key.as_str()) {
-            checks.push("custom_endpoints", format!("custom_endpoints has the unknown key \"{key}\""), "keys are compute, oslogin, oauth2 and storage");
+            checks.push(
+                "custom_endpoints",
+                format!("custom_endpoints has the unknown key \"{key}\""),
+                "keys are compute, oslogin, oauth2 and storage",
+            );
         }
     }
 }
@@ -159,13 +172,25 @@ fn network(checks: &mut Checks<'_>, config: &Googlecompute) {
         checks.push("address", "address and omit_external_ip exclude each other", "remove one of them");
     }
     if i.omit_external_ip && !i.use_internal_ip {
-        checks.push("omit_external_ip", "omit_external_ip needs use_internal_ip", "set use_internal_ip = true, and run the build where it reaches the internal network");
+        checks.push(
+            "omit_external_ip",
+            "omit_external_ip needs use_internal_ip",
+            "set use_internal_ip = true, and run the build where it reaches the internal network",
+        );
     }
     if !i.network_ip.is_empty() && !unknown(&i.network_ip) && i.network_ip.parse::<Ipv4Addr>().is_err() {
-        checks.push("network_ip", format!("network_ip \"{}\" is no IPv4 address", i.network_ip), "write it as 10.0.0.2");
+        checks.push(
+            "network_ip",
+            format!("network_ip \"{}\" is no IPv4 address", i.network_ip),
+            "write it as 10.0.0.2",
+        );
     }
     if i.disable_default_service_account && !i.service_account_email.is_empty() {
-        checks.push("service_account_email", "service_account_email and disable_default_service_account exclude each other", "remove one of them");
+        checks.push(
+            "service_account_email",
+            "service_account_email and disable_default_service_account exclude each other",
+            "remove one of them",
+        );
     }
 }
 
@@ -174,33 +199,65 @@ fn scheduling(checks: &mut Checks<'_>, config: &Googlecompute) {
     match i.on_host_maintenance.as_str() {
         "" | "TERMINATE" => {}
         "MIGRATE" if !i.preemptible => {}
-        "MIGRATE" => checks.push("on_host_maintenance", "on_host_maintenance must be TERMINATE when preemptible is true", "remove on_host_maintenance"),
+        "MIGRATE" => checks.push(
+            "on_host_maintenance",
+            "on_host_maintenance must be TERMINATE when preemptible is true",
+            "remove on_host_maintenance",
+        ),
         other if unknown(other) => {}
-        other => checks.push("on_host_maintenance", format!("on_host_maintenance \"{other}\" is not known"), "use MIGRATE or TERMINATE"),
+        other => checks.push(
+            "on_host_maintenance",
+            format!("on_host_maintenance \"{other}\" is not known"),
+            "use MIGRATE or TERMINATE",
+        ),
     }
     if i.accelerator_count < 0 {
         checks.push("accelerator_count", "accelerator_count is negative", "use 1 or more");
     }
     if i.accelerator_count > 0 {
         if i.accelerator_type.is_empty() {
-            checks.push("accelerator_count", "accelerator_count needs accelerator_type", "set accelerator_type to its URL");
+            checks.push(
+                "accelerator_count",
+                "accelerator_count needs accelerator_type",
+                "set accelerator_type to its URL",
+            );
         }
         if i.on_host_maintenance != "TERMINATE" && !unknown(&i.on_host_maintenance) {
-            checks.push("accelerator_count", "instances with accelerators cannot be migrated", "set on_host_maintenance = \"TERMINATE\"");
+            checks.push(
+                "accelerator_count",
+                "instances with accelerators cannot be migrated",
+                "set on_host_maintenance = \"TERMINATE\"",
+            );
         }
     }
     if i.max_run_duration_in_seconds < 0 {
-        checks.push("max_run_duration_in_seconds", "max_run_duration_in_seconds is negative", "use seconds, or 0 for no bound");
+        checks.push(
+            "max_run_duration_in_seconds",
+            "max_run_duration_in_seconds is negative",
+            "use seconds, or 0 for no bound",
+        );
     }
     let action = i.instance_termination_action.to_ascii_uppercase();
     if !matches!(action.as_str(), "" | "STOP" | "DELETE") && !unknown(&i.instance_termination_action) {
-        checks.push("instance_termination_action", format!("instance_termination_action \"{}\" is not known", i.instance_termination_action), "use STOP or DELETE");
+        checks.push(
+            "instance_termination_action",
+            format!("instance_termination_action \"{}\" is not known", i.instance_termination_action),
+            "use STOP or DELETE",
+        );
     }
     if i.max_run_duration_in_seconds > 0 && action.is_empty() {
-        checks.warn("max_run_duration_in_seconds", "max_run_duration_in_seconds without instance_termination_action stops the instance", "set instance_termination_action to STOP or DELETE");
+        checks.warn(
+            "max_run_duration_in_seconds",
+            "max_run_duration_in_seconds without instance_termination_action stops the instance",
+            "set instance_termination_action to STOP or DELETE",
+        );
     }
     if i.enable_integrity_monitoring && !i.enable_vtpm {
-        checks.push("enable_integrity_monitoring", "enable_integrity_monitoring needs enable_vtpm", "set enable_vtpm = true");
+        checks.push(
+            "enable_integrity_monitoring",
+            "enable_integrity_monitoring needs enable_vtpm",
+            "set enable_vtpm = true",
+        );
     }
     if i.disk_size < 0 {
         checks.push("disk_size", "disk_size is negative", "use a size in GB");
@@ -213,17 +270,33 @@ fn scheduling(checks: &mut Checks<'_>, config: &Googlecompute) {
 fn image(checks: &mut Checks<'_>, config: &Googlecompute) {
     let i = &config.image;
     if i.image_storage_locations.len() > 1 {
-        checks.push("image_storage_locations", "image_storage_locations holds more than one location", "Compute Engine takes one region or multi-region");
+        checks.push(
+            "image_storage_locations",
+            "image_storage_locations holds more than one location",
+            "Compute Engine takes one region or multi-region",
+        );
     }
-    if !matches!(i.image_architecture.to_ascii_uppercase().as_str(), "" | "X86_64" | "ARM64") && !unknown(&i.image_architecture) {
-        checks.push("image_architecture", format!("image_architecture \"{}\" is not known", i.image_architecture), "use X86_64 or ARM64");
+    if !matches!(i.image_architecture.to_ascii_uppercase().as_str(), "" | "X86_64" | "ARM64")
+        && !unknown(&i.image_architecture)
+    {
+        checks.push(
+            "image_architecture",
+            format!("image_architecture \"{}\" is not known", i.image_architecture),
+            "use X86_64 or ARM64",
+        );
     }
-    for (option, date) in [("deprecate_at", &i.deprecate_at), ("obsolete_at", &i.obsolete_at), ("delete_at", &i.delete_at)] {
+    for (option, date) in
+        [("deprecate_at", &i.deprecate_at), ("obsolete_at", &i.obsolete_at), ("delete_at", &i.delete_at)]
+    {
         if date.is_empty() || unknown(date) {
             continue;
         }
         match chrono::DateTime::parse_from_rfc3339(date) {
-            Err(_) => checks.push(option, format!("{option} \"{date}\" is no date"), "write it as 2030-01-31T00:00:00Z (RFC 3339)"),
+            Err(_) => checks.push(
+                option,
+                format!("{option} \"{date}\" is no date"),
+                "write it as 2030-01-31T00:00:00Z (RFC 3339)",
+            ),
             Ok(at) if std::time::SystemTime::from(at) < checks.cx.started => {
                 checks.push(option, format!("{option} \"{date}\" is in the past"), "use a date that is still to come");
             }
@@ -249,7 +322,11 @@ fn readable(checks: &mut Checks<'_>, option: &str, path: &str) {
     }
     let full = checks.cx.path(path);
     if let Err(e) = std::fs::File::open(&full) {
-        checks.push(option, format!("{option}: {} cannot be read: {e}", full.display()), "name a file that exists; relative paths start at the working directory");
+        checks.push(
+            option,
+            format!("{option}: {} cannot be read: {e}", full.display()),
+            "name a file that exists; relative paths start at the working directory",
+        );
     }
 }
 
@@ -266,7 +343,11 @@ fn files(checks: &mut Checks<'_>, config: &Googlecompute) {
         && !unknown(text)
         && crate::metadata::go_bool(text).is_none()
     {
-        checks.push("metadata", format!("metadata has enable-oslogin = \"{text}\", which is neither true nor false"), "use TRUE or FALSE");
+        checks.push(
+            "metadata",
+            format!("metadata has enable-oslogin = \"{text}\", which is neither true nor false"),
+            "use TRUE or FALSE",
+        );
     }
 }
 
@@ -279,7 +360,11 @@ fn disks(checks: &mut Checks<'_>, config: &Googlecompute) {
         }
     }
     if disks.iter().filter(|d| d.create_image).count() > 1 {
-        checks.push("disk_attachment", "more than one disk_attachment has create_image", "an image is made of one disk: keep it on one");
+        checks.push(
+            "disk_attachment",
+            "more than one disk_attachment has create_image",
+            "an image is made of one disk: keep it on one",
+        );
     }
 }
 
@@ -289,29 +374,46 @@ fn disk_breaches(disk: &DiskAttachment) -> Vec<(String, &'static str)> {
     let mut wrong = |summary: String, hint: &'static str| found.push((summary, hint));
     let scratch = disk.volume_type == "scratch";
     if !disk.source_volume.is_empty() {
-        let own = !disk.disk_name.is_empty() || !disk.volume_type.is_empty() || disk.volume_size != 0 || disk.iops != 0 || disk.keep_device;
+        let own = !disk.disk_name.is_empty()
+            || !disk.volume_type.is_empty()
+            || disk.volume_size != 0
+            || disk.iops != 0
+            || disk.keep_device;
         if own {
-            wrong("source_volume excludes disk_name, volume_type, volume_size, iops and keep_device".into(), "the disk exists already, and stays: remove the others");
+            wrong(
+                "source_volume excludes disk_name, volume_type, volume_size, iops and keep_device".into(),
+                "the disk exists already, and stays: remove the others",
+            );
         }
         if !disk.source_image.is_empty() {
             wrong("source_volume excludes source_image".into(), "keep one of them");
         }
         if disk.create_image {
             // Packer would make the image of the boot disk without a word.
-            wrong("source_volume excludes create_image".into(), "make the image of a disk that the build makes, with source_image");
+            wrong(
+                "source_volume excludes create_image".into(),
+                "make the image of a disk that the build makes, with source_image",
+            );
         }
     } else {
         if disk.volume_type.is_empty() {
             wrong("volume_type must be specified".into(), "set it (\"pd-balanced\")");
         } else if !unknown(&disk.volume_type) && !VOLUME_TYPES.contains(&disk.volume_type.as_str()) {
-            wrong(format!("volume_type \"{}\" is not known", disk.volume_type), "use scratch, pd-standard, pd-balanced, pd-ssd, pd-extreme or a hyperdisk type");
+            wrong(
+                format!("volume_type \"{}\" is not known", disk.volume_type),
+                "use scratch, pd-standard, pd-balanced, pd-ssd, pd-extreme or a hyperdisk type",
+            );
         }
         if disk.volume_size == 0 && disk.source_image.is_empty() {
             wrong("volume_size must be specified".into(), "set it, in GB");
         }
     }
-    if scratch && (!disk.disk_name.is_empty() || !disk.device_name.is_empty() || disk.keep_device || disk.create_image) {
-        wrong("a scratch disk has no disk_name, device_name, keep_device or create_image".into(), "it lives as long as the instance: remove them");
+    if scratch && (!disk.disk_name.is_empty() || !disk.device_name.is_empty() || disk.keep_device || disk.create_image)
+    {
+        wrong(
+            "a scratch disk has no disk_name, device_name, keep_device or create_image".into(),
+            "it lives as long as the instance: remove them",
+        );
     }
     if !disk.disk_name.is_empty() && !unknown(&disk.disk_name) && !is_name(&disk.disk_name) {
         wrong(format!("disk_name \"{}\" is no name that Compute Engine takes", disk.disk_name), NAME_HINT);

@@ -1,7 +1,10 @@
 //! One build: from the checks to the image, and the removal of all that was temporary.
 
+mod finish;
+mod image;
+
 use crate::body;
-use crate::client::{self, Api, Started};
+use crate::client::{Api, Started};
 use crate::config::Googlecompute;
 use crate::credentials;
 use crate::failure::Failure;
@@ -12,9 +15,10 @@ use crate::source;
 use google_cloud_compute_v1::model::{DeprecationStatus, Image, Instance, deprecation_status, instance};
 use image_action_engine::ledger::{EXPIRES_TAG, Entry, RUN_TAG, Resource};
 use image_action_engine::run::{OnError, RunContext};
-use image_action_engine::wait::{Poll, pause, scaled};
+use image_action_engine::wait::{Poll, pause};
 use image_action_engine::{
-    Artifact, BuildContext, CancellationToken, Communicator, Error, ErrorKind, Event, Facts, Result, component, duration,
+    Artifact, BuildContext, CancellationToken, Communicator, Error, ErrorKind, Event, Facts, Result, component,
+    duration,
 };
 use image_action_lang::Value;
 use image_action_remote::{Machine, TemporaryKey, clear_authorized_keys, reach};
@@ -22,12 +26,6 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Who made the artifact, in Packer's words.
-const BUILDER_ID: &str = "packer.googlecompute";
-
-/// How long the removal of one resource may take at least, however short `state_timeout` is.
-const CLEANUP_PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// How long a wrapped startup script may run; Packer waits for ever.
 const STARTUP_PATIENCE: Duration = Duration::from_secs(60 * 60);
@@ -209,7 +207,6 @@ impl Build<'_> {
             return Ok(true);
         }
         Err(Error::new(ErrorKind::Invalid, format!("the image {name} exists already in project {project}"))
-            .at(None)
             .hint("use another image_name, or -force to replace it"))
     }
 
@@ -219,26 +216,39 @@ impl Build<'_> {
         let os_login = self.os_login().await?;
         let image = source::image(&self.api, self.config, self.cancel()).await?;
         self.cx.say(format!("The source image is {}", image.name.as_deref().unwrap_or_default()));
-        let uefi = image.guest_os_features.iter().any(|f| f.r#type.as_ref().is_some_and(|t| t.name() == Some("UEFI_COMPATIBLE")));
+        let uefi = image
+            .guest_os_features
+            .iter()
+            .any(|f| f.r#type.as_ref().is_some_and(|t| t.name() == Some("UEFI_COMPATIBLE")));
         if self.config.instance.enable_secure_boot && !uefi {
-            return Err(Error::new(ErrorKind::Invalid, "the source image cannot boot with Secure Boot: it has no feature UEFI_COMPATIBLE")
-                .hint("use another source image, or remove enable_secure_boot"));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "the source image cannot boot with Secure Boot: it has no feature UEFI_COMPATIBLE",
+            )
+            .hint("use another source image, or remove enable_secure_boot"));
         }
         self.api.zone(project, zone, self.cancel()).await?;
         let kind = &self.config.instance.machine_type;
-        let machine_type = self.api.machine_type(project, zone, kind, self.cancel()).await?.self_link.unwrap_or_else(|| {
-            format!("projects/{project}/zones/{zone}/machineTypes/{kind}")
-        });
+        let machine_type = self
+            .api
+            .machine_type(project, zone, kind, self.cancel())
+            .await?
+            .self_link
+            .unwrap_or_else(|| format!("projects/{project}/zones/{zone}/machineTypes/{kind}"));
         let address = match self.config.instance.address.as_str() {
             "" => None,
-            name => Some(oslogin::address(&self.api, self.names, project, source::region(self.config), name, self.cancel()).await?),
+            name => Some(
+                oslogin::address(&self.api, self.names, project, source::region(self.config), name, self.cancel())
+                    .await?,
+            ),
         };
         // A disk of that name would be attached as it is, with whatever it holds.
         if !self.config.instance.disk_name.is_empty() || !self.config.instance.instance_name.is_empty() {
             let name = &self.names.disk;
             if self.api.disk(project, zone, name, self.cancel()).await?.is_some() {
-                return Err(Error::new(ErrorKind::Invalid, format!("the disk {name} exists already in {zone}"))
-                    .hint(format!("an earlier build may have left it; remove it: {}", self.thing(Kind::Disk, name).command())));
+                return Err(Error::new(ErrorKind::Invalid, format!("the disk {name} exists already in {zone}")).hint(
+                    format!("an earlier build may have left it; remove it: {}", self.thing(Kind::Disk, name).command()),
+                ));
             }
         }
         Ok(Found { image, machine_type, address, os_login })
@@ -298,7 +308,8 @@ impl Build<'_> {
             },
         };
         let entry = self.cx.ledger().intent(&self.cx.name, resource)?;
-        let imported = oslogin::import(&self.api, self.names, &email, &key.public_openssh, self.config, self.cancel()).await?;
+        let imported =
+            oslogin::import(&self.api, self.names, &email, &key.public_openssh, self.config, self.cancel()).await?;
         entry.created(&imported.key.fingerprint)?;
         self.login_key = Some((imported.key, entry));
         self.cx.message(format!("OS Login lets in {}", imported.user));
@@ -327,7 +338,12 @@ impl Build<'_> {
             },
         );
         self.cx.phase("creating the instance");
-        self.cx.say(format!("Creating the instance {} ({} in {})", self.names.instance, self.config.instance.machine_type, self.zone()));
+        self.cx.say(format!(
+            "Creating the instance {} ({} in {})",
+            self.names.instance,
+            self.config.instance.machine_type,
+            self.zone()
+        ));
         self.instance = Some(self.intend(self.thing(Kind::Instance, &self.names.instance), false)?);
         self.boot_disk = Some(self.intend(self.thing(Kind::Disk, &self.names.disk), false)?);
         let started = self.api.insert_instance(self.project(), self.zone(), &body, self.cancel()).await;
@@ -416,15 +432,22 @@ impl Build<'_> {
         if e.kind == ErrorKind::TimedOut { e.hint("raise state_timeout") } else { e }
     }
 
-    async fn provision(&self, instance: &Instance, user: &str, key: Option<&TemporaryKey>, facts: &mut Facts) -> Result<()> {
+    async fn provision(
+        &self,
+        instance: &Instance,
+        user: &str,
+        key: Option<&TemporaryKey>,
+        facts: &mut Facts,
+    ) -> Result<()> {
         let mut config = self.config.communicator.clone();
         // OS Login has the last word on who logs in.
         config.ssh_username = user.to_owned();
         let host = address_of(instance, self.config.instance.use_internal_ip);
         if host.is_empty() && config.ssh_host.is_empty() && config.is_ssh() {
             let which = if self.config.instance.use_internal_ip { "internal" } else { "external" };
-            return Err(Error::failed(format!("the instance has no {which} address"))
-                .hint("use_internal_ip connects to the internal address; address and accessConfigs give an external one"));
+            return Err(Error::failed(format!("the instance has no {which} address")).hint(
+                "use_internal_ip connects to the internal address; address and accessConfigs give an external one",
+            ));
         }
         if !host.is_empty() {
             self.cx.say(format!("The instance's address is {host}"));
@@ -501,177 +524,6 @@ impl Build<'_> {
             }
         }
     }
-
-    async fn replace_image(&self) -> Result<()> {
-        self.cx.say(format!("Deleting the image {} that is replaced", self.names.image));
-        let old = self.thing(Kind::Image, &self.names.image);
-        old.remove(&self.api, false, self.deadline(), self.cancel()).await
-    }
-
-    async fn make_image(&mut self) -> Result<Option<Image>> {
-        let name = self.names.image.as_str();
-        self.cx.phase("creating the image");
-        self.cx.say(format!("Creating the image {name}"));
-        let with_image = self.config.instance.disk_attachment.iter().position(|d| d.create_image);
-        let disk = with_image.and_then(|n| self.names.disks.get(n)?.as_deref()).unwrap_or(&self.names.disk);
-        let source = format!("projects/{}/zones/{}/disks/{disk}", self.project(), self.zone());
-        let run = BTreeMap::from_iter(self.labels.get_key_value(RUN_TAG).map(|(k, v)| (k.clone(), v.clone())));
-        let body = body::image(self.config, name, &source, &run, &self.cx.run.cwd)?;
-        let project = self.names.image_project.as_str();
-        let mut made = self.intend(self.thing(Kind::Image, name), false)?;
-        let started = self.api.insert_image(project, &body, self.cancel()).await;
-        let started = noted(&mut made, started);
-        if started.is_err() && !made.doubt {
-            made.entry.gone()?;
-        } else {
-            self.image = Some(made);
-        }
-        let started = started?;
-        let done = self.api.wait(&started, self.deadline(), self.cancel()).await;
-        let Some(made) = &mut self.image else { return Ok(None) };
-        created(made, done).map_err(|e| {
-            if e.kind == ErrorKind::TimedOut { e.hint("the image of a big disk takes longer: raise state_timeout") } else { e }
-        })?;
-        // From here on the image is what was asked for, whatever else goes wrong.
-        made.keep = true;
-        made.entry.kept()?;
-        let image = match self.api.image(project, name, self.cancel()).await {
-            Ok(image) => Some(image),
-            Err(e) => {
-                self.cx.warn(format!("The image {name} exists, but could not be looked at: {}", e.error.summary));
-                None
-            }
-        };
-        self.deprecate().await;
-        Ok(image)
-    }
-
-    /// Sets when the image is deprecated, obsolete, to be deleted; a refusal is told, and the image stays.
-    async fn deprecate(&self) {
-        let i = &self.config.image;
-        if i.deprecate_at.is_empty() && i.obsolete_at.is_empty() && i.delete_at.is_empty() {
-            return;
-        }
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let body = DeprecationStatus::new()
-            .set_state(deprecation_status::State::Active)
-            .set_or_clear_deprecated(some(&i.deprecate_at))
-            .set_or_clear_obsolete(some(&i.obsolete_at))
-            .set_or_clear_deleted(some(&i.delete_at));
-        let (project, name) = (self.names.image_project.as_str(), self.names.image.as_str());
-        let result = async {
-            let started = self.api.deprecate(project, name, &body, self.cancel()).await?;
-            self.api.wait(&started, self.deadline(), self.cancel()).await
-        };
-        match result.await {
-            Ok(_) => self.cx.say("The image's deprecation is set"),
-            Err(e) => self.cx.error(format!("The image {name} exists, but its deprecation could not be set: {}", e.error.summary)),
-        }
-    }
-
-    fn artifact(&self, image: &Option<Image>, mut facts: Facts) -> Artifact {
-        let (project, name) = (&self.names.image_project, &self.names.image);
-        let size = image.as_ref().and_then(|i| i.disk_size_gb).unwrap_or_default();
-        for (key, value) in [("ImageName", name), ("ProjectId", &self.config.image.project_id), ("BuildZone", &self.config.instance.zone)] {
-            facts.insert(key.to_owned(), Value::string(value));
-        }
-        facts.insert("ImageSizeGb".to_owned(), Value::int(size));
-        let place = image.as_ref().and_then(|i| i.storage_locations.first().cloned());
-        let resources = self.image.iter().map(|m| m.entry.key.clone()).collect();
-        Artifact {
-            builder_id: BUILDER_ID.to_owned(),
-            id: name.clone(),
-            description: format!("A disk image was created in the project {project}: {name}"),
-            files: Vec::new(),
-            images: vec![component::Image {
-                provider: crate::PROVIDER.to_owned(),
-                region: place.unwrap_or_else(|| "global".to_owned()),
-                id: format!("projects/{project}/global/images/{name}"),
-                name: name.clone(),
-            }],
-            facts,
-            resources,
-        }
-    }
-
-    /// Removes what was temporary, or lists it where the template's user wants to look at it.
-    async fn finish(mut self, result: Result<Option<Artifact>>) -> Result<Option<Artifact>> {
-        let abort = matches!(self.cx.run.on_error, OnError::Abort | OnError::RunCleanupProvisioner);
-        if let (Err(e), true) = (&result, abort) {
-            self.cx.error(format!("The build stopped, and what exists stays (-on-error): {}", e.summary));
-            self.list_left();
-            return result;
-        }
-        if result.is_err() && (self.instance.is_some() || self.boot_disk.is_some() || !self.disks.is_empty()) {
-            self.cx.phase("cleaning up");
-            self.cx.say("Removing what this build made");
-        }
-        self.clean().await;
-        result
-    }
-
-    fn list_left(&self) {
-        let things = self.instance.iter().chain(&self.boot_disk).chain(&self.disks).chain(&self.image);
-        for made in things.filter(|m| !m.keep) {
-            self.leftover(&made.thing.to_string(), made.thing.command());
-        }
-        if let Some((key, _)) = &self.login_key {
-            self.leftover(&key.to_string(), key.command());
-        }
-    }
-
-    fn leftover(&self, what: &str, remove_with: String) {
-        self.cx.events().send(Event::Leftover { build: self.cx.name.clone(), what: what.to_owned(), remove_with });
-    }
-
-    /// Removes everything that nobody wants; a disk goes after what uses it.
-    async fn clean(&mut self) {
-        let (instance, image, login_key) = (self.instance.take(), self.image.take(), self.login_key.take());
-        let disks: Vec<Made> = self.boot_disk.take().into_iter().chain(self.disks.drain(..)).collect();
-        let users = async { tokio::join!(self.remove(instance), self.remove(image.filter(|m| !m.keep))) };
-        let machines = async {
-            users.await;
-            let all = disks.into_iter().map(|disk| self.remove_disk(disk));
-            futures_util::future::join_all(all).await;
-        };
-        let key = async {
-            let Some((key, entry)) = login_key else { return };
-            match oslogin::forget(&self.api, &key, &CancellationToken::new()).await.and_then(|()| entry.gone()) {
-                Ok(()) => {}
-                Err(e) => {
-                    self.cx.error(format!("{key} could not be removed: {e}"));
-                    self.leftover(&key.to_string(), key.command());
-                }
-            }
-        };
-        tokio::join!(machines, key);
-    }
-
-    async fn remove_disk(&self, made: Made) {
-        if made.keep {
-            self.cx.say(format!("The disk {} stays, as asked", made.thing.name));
-            if let Err(e) = made.entry.kept() {
-                self.cx.error(e.to_string());
-            }
-            return;
-        }
-        self.remove(Some(made)).await;
-    }
-
-    async fn remove(&self, made: Option<Made>) {
-        let Some(made) = made else { return };
-        let patience = self.deadline().max(CLEANUP_PATIENCE);
-        // The build's own token may be cancelled; what it made has to go all the same.
-        let cancel = CancellationToken::new();
-        self.cx.message(format!("Deleting {} {}", made.thing.kind.name(), made.thing.name));
-        match made.thing.remove(&self.api, made.doubt, patience, &cancel).await.and_then(|()| made.entry.gone()) {
-            Ok(()) => {}
-            Err(e) => {
-                self.cx.error(format!("The {} could not be removed: {e}", made.thing));
-                self.leftover(&made.thing.to_string(), made.thing.command());
-            }
-        }
-    }
 }
 
 /// What the instance is made of.
@@ -707,10 +559,4 @@ fn address_of(instance: &Instance, internal: bool) -> String {
         nics.flat_map(|n| &n.access_configs).filter_map(|a| a.nat_ip.clone()).find(|ip| !ip.is_empty())
     };
     found.unwrap_or_default()
-}
-
-/// A pause under the scale of polls, for whoever retries outside of [`client`].
-pub(crate) async fn breathe(pause_for: Duration, cancel: &CancellationToken) -> Result<()> {
-    let _ = client::agent;
-    pause(scaled(pause_for), cancel).await
 }
