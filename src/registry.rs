@@ -7,6 +7,7 @@ use crate::template::packer_block::RequiredPlugin;
 use image_action_engine::config::{Block, Schema};
 use image_action_engine::ledger::Sweeper;
 use image_action_engine::{Builder, Config, DataSource, PostProcessor, PrepareContext, Provisioner};
+use image_action_google::config::{Googlecompute, ImageData};
 use image_action_lang::Diagnostics;
 
 /// A component.
@@ -42,6 +43,7 @@ pub const PLUGINS: &[Plugin] = &[
 pub const BUILDERS: &[Component<dyn Builder>] = &[
     Component { name: "azure-arm", schema: image_action_azure::Arm::schema, make: image_action_azure::make },
     Component { name: "file", schema: builder::file::schema, make: builder::file::make },
+    Component { name: "googlecompute", schema: Googlecompute::schema, make: image_action_google::make },
     Component { name: "null", schema: builder::null::NullConfig::schema, make: builder::null::make },
 ];
 
@@ -62,11 +64,12 @@ pub const POST_PROCESSORS: &[Component<dyn PostProcessor>] = &[
 ];
 
 /// `data "NAME"`
-pub const DATA_SOURCES: &[Component<dyn DataSource>] = &[];
+pub const DATA_SOURCES: &[Component<dyn DataSource>] =
+    &[Component { name: "googlecompute-image", schema: ImageData::schema, make: image_action_google::make_image_data }];
 
 /// What removes the resources of each cloud.
 pub fn sweepers() -> Vec<Box<dyn Sweeper>> {
-    vec![Box::new(image_action_azure::AzureSweeper::default())]
+    vec![Box::new(image_action_azure::AzureSweeper::default()), Box::new(image_action_google::GoogleSweeper)]
 }
 
 /// The names of all components of a kind.

@@ -9,8 +9,8 @@ use image_action_engine::{Error, ErrorKind};
 pub(crate) struct Failure {
     /// The status of the answer; none where there was none.
     pub status: Option<u16>,
-    /// Google's own words.
-    pub message: String,
+    /// Something else has to happen to the resource first: it is being made, or something that goes too still uses it.
+    pub busy: bool,
     /// Whether the same call may work in a moment.
     pub transient: bool,
     /// Whether Google may have done it all the same: no answer arrived.
@@ -21,7 +21,7 @@ pub(crate) struct Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { status: None, message: error.summary.clone(), transient: false, uncertain: true, error }
+        Failure { status: None, busy: false, transient: false, uncertain: true, error }
     }
 }
 
@@ -34,11 +34,6 @@ impl From<Failure> for Error {
 impl Failure {
     pub fn is_not_found(&self) -> bool {
         self.status == Some(404)
-    }
-    /// Something else has to happen to the resource first: it is being made, or something that goes too still uses it.
-    pub fn is_busy(&self) -> bool {
-        let busy = self.message.contains("is not ready") || self.message.contains("already being used by");
-        self.status == Some(400) && busy
     }
 }
 
@@ -76,7 +71,7 @@ pub(crate) fn read(asked: &Asked, error: &google_cloud_gax::error::Error) -> Fai
             let error = Error::new(ErrorKind::Unreachable, what).hint(
                 "check the network and HTTPS_PROXY; custom_endpoints and CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE change the address",
             );
-            Failure { status: None, message: why, transient: true, uncertain: true, error }
+            Failure { status: None, busy: false, transient: true, uncertain: true, error }
         }
     }
 }
@@ -84,14 +79,14 @@ pub(crate) fn read(asked: &Asked, error: &google_cloud_gax::error::Error) -> Fai
 /// A call that took too long.
 pub(crate) fn too_slow(asked: &Asked, after: std::time::Duration) -> Failure {
     let what = format!("{asked} got no answer within {}", image_action_engine::duration::show(after));
-    let error = Error::new(ErrorKind::Unreachable, what.clone()).hint("check the network and HTTPS_PROXY");
-    Failure { status: None, message: what, transient: true, uncertain: true, error }
+    let error = Error::new(ErrorKind::Unreachable, what).hint("check the network and HTTPS_PROXY");
+    Failure { status: None, busy: false, transient: true, uncertain: true, error }
 }
 
 fn no_token(asked: &Asked, why: &str) -> Failure {
     let error = Error::new(ErrorKind::Credentials, format!("{asked} needs a token, and none could be had: {why}"))
         .hint("check the credentials; a token of GitHub's lives as long as its job, and needs permissions: id-token: write");
-    Failure { status: None, message: why.to_owned(), transient: false, uncertain: false, error }
+    Failure { status: None, busy: false, transient: false, uncertain: false, error }
 }
 
 /// The last cause, which says most.
@@ -117,12 +112,13 @@ fn words(error: &google_cloud_gax::error::Error) -> String {
 pub(crate) fn refused(asked: &Asked, status: u16, message: &str) -> Failure {
     let throttled = status == 429 || (status == 403 && message.to_lowercase().contains("rate limit"));
     let transient = throttled || status >= 500 && status != 501 || status == 408;
+    let busy = status == 400 && (message.contains("is not ready") || message.contains("already being used by"));
     let words = if message.is_empty() { format!("status {status}") } else { format!("{message} ({status})") };
     let mut error = Error::new(kind(status, throttled), format!("{asked} was refused: {words}"));
     if let Some(hint) = hint(status, throttled, message) {
         error = error.hint(hint);
     }
-    Failure { status: Some(status), message: message.to_owned(), transient, uncertain: status >= 500, error }
+    Failure { status: Some(status), busy, transient, uncertain: status >= 500, error }
 }
 
 fn kind(status: u16, throttled: bool) -> ErrorKind {
@@ -190,7 +186,7 @@ pub(crate) fn operation(asked: &Asked, operation: Operation) -> Result<Operation
     if let Some(hint) = operation_hint(&codes) {
         failed = failed.hint(hint);
     }
-    Err(Failure { status, message: words, transient: false, uncertain: false, error: failed })
+    Err(Failure { status, busy: false, transient: false, uncertain: false, error: failed })
 }
 
 fn operation_hint(codes: &[&str]) -> Option<&'static str> {

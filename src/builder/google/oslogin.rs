@@ -89,11 +89,11 @@ async fn send(api: &Api, asked: &Asked, request: &reqwest::RequestBuilder) -> Re
     let wrong = |why: String| {
         let error = Error::new(ErrorKind::Unreachable, format!("{asked} got no answer: {why}"))
             .hint("check the network and HTTPS_PROXY");
-        Failure { status: None, message: why, transient: true, uncertain: true, error }
+        Failure { status: None, busy: false, transient: true, uncertain: true, error }
     };
     let headers = credentials::headers(&api.identity().credentials).await.map_err(|e| {
         let error = Error::new(ErrorKind::Credentials, format!("{asked} needs a token, and none could be had: {e}"));
-        Failure { status: None, message: e.to_string(), transient: false, uncertain: false, error }
+        Failure { status: None, busy: false, transient: false, uncertain: false, error }
     })?;
     // Only a streamed body cannot be cloned, and there is none here.
     let request = request.try_clone().ok_or_else(|| wrong("the request cannot be repeated".to_owned()))?;
@@ -180,7 +180,8 @@ pub(crate) async fn import(
     let keys = profile["sshPublicKeys"].as_object().into_iter().flatten();
     let fingerprint = keys
         .filter(|(_, k)| k["key"].as_str().is_some_and(|k| k.trim() == public_key))
-        .find_map(|(name, k)| Some(k["fingerprint"].as_str().unwrap_or(name).to_owned()))
+        .map(|(name, k)| k["fingerprint"].as_str().unwrap_or(name).to_owned())
+        .next()
         .unwrap_or_default();
     let accounts = profile["posixAccounts"].as_array().cloned().unwrap_or_default();
     let primary = accounts.iter().find(|a| a["primary"] == true).or(accounts.first());

@@ -106,14 +106,14 @@ impl Thing {
                         pause(scaled(BUSY_PAUSE), cancel).await?;
                     }
                 }
-                Err(e) if e.is_busy() => {
+                Err(e) if e.busy => {
                     seen = true;
                     if !self.settle(api, patience, cancel).await? {
                         pause(scaled(BUSY_PAUSE), cancel).await?;
                     }
                     if begin.elapsed() > patience {
                         let what = format!("the {self} is still in use after {}", duration::show(patience));
-                        return Err(Error::new(ErrorKind::TimedOut, what).detail(e.message));
+                        return Err(Error::new(ErrorKind::TimedOut, what).detail(e.error.summary));
                     }
                 }
                 Err(e) => return Err(e.error),

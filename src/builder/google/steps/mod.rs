@@ -12,13 +12,12 @@ use crate::metadata::{self, Told};
 use crate::oslogin;
 use crate::remove::{Kind, Thing};
 use crate::source;
-use google_cloud_compute_v1::model::{DeprecationStatus, Image, Instance, deprecation_status, instance};
+use google_cloud_compute_v1::model::{Image, Instance, instance};
 use image_action_engine::ledger::{EXPIRES_TAG, Entry, RUN_TAG, Resource};
-use image_action_engine::run::{OnError, RunContext};
+use image_action_engine::run::RunContext;
 use image_action_engine::wait::{Poll, pause};
 use image_action_engine::{
-    Artifact, BuildContext, CancellationToken, Communicator, Error, ErrorKind, Event, Facts, Result, component,
-    duration,
+    Artifact, BuildContext, CancellationToken, Communicator, Error, ErrorKind, Facts, Result, duration,
 };
 use image_action_lang::Value;
 use image_action_remote::{Machine, TemporaryKey, clear_authorized_keys, reach};
