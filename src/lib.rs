@@ -4,6 +4,7 @@
 
 pub mod builder;
 pub mod cli;
+pub mod datasource;
 pub mod github;
 pub mod postprocessor;
 pub mod provisioner;

@@ -1,6 +1,7 @@
 //! Every component by the name that templates use. Adding one is one file of its own and one line here.
 
 use crate::builder;
+use crate::datasource::{self, http::HttpData, null::NullData};
 use crate::postprocessor::{checksum, manifest};
 use crate::provisioner::{ansible, breakpoint, file, shell, shell_local, sleep};
 use crate::template::packer_block::RequiredPlugin;
@@ -64,8 +65,14 @@ pub const POST_PROCESSORS: &[Component<dyn PostProcessor>] = &[
 ];
 
 /// `data "NAME"`
-pub const DATA_SOURCES: &[Component<dyn DataSource>] =
-    &[Component { name: "googlecompute-image", schema: ImageData::schema, make: image_action_google::make_image_data }];
+pub const DATA_SOURCES: &[Component<dyn DataSource>] = &[
+    Component { name: "googlecompute-image", schema: ImageData::schema, make: image_action_google::make_image_data },
+    Component { name: "http", schema: HttpData::schema, make: datasource::http::make },
+    Component { name: "null", schema: NullData::schema, make: datasource::null::make },
+];
+
+/// The data sources that ask nobody: `inspect` reads them.
+pub const LOCAL_DATA_SOURCES: &[&str] = &["null"];
 
 /// What removes the resources of each cloud.
 pub fn sweepers() -> Vec<Box<dyn Sweeper>> {

@@ -1,12 +1,13 @@
 //! `inspect`: what a template consists of.
 
 use crate::cli::Session;
-use crate::cli::args::InspectArgs;
+use crate::cli::args::{InspectArgs, StateArgs};
 use crate::cli::exit::Exit;
 use crate::cli::values::{print, quote};
 use crate::template::build::{Build, Step};
-use crate::template::{self, ReadData, Template, variables};
-use image_action_engine::run::OnError;
+use crate::template::{self, ReadData, Settings, Template, variables};
+use image_action_engine::run::{OnError, RunContext};
+use image_action_engine::{Error, Events, Result};
 use image_action_lang::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,9 +21,19 @@ pub async fn run(session: Session, args: InspectArgs) -> Exit {
     session.show(&diags, &sources);
     let Some(parsed) = parsed else { return Exit::Failed };
     // What is wrong beyond the files' form is not this command's matter.
-    let (template, _) = parsed.initialize(ReadData::Local, &settings).await;
+    let (template, _) = match context(&session, &settings) {
+        Ok((run, _folder)) => parsed.initialize(ReadData::Local(&run), &settings).await,
+        Err(_) => parsed.initialize(ReadData::No, &settings).await,
+    };
     session.say(&show(&template));
     Exit::Ok
+}
+
+/// What data sources that ask nobody are read with: nothing is kept of it.
+fn context(session: &Session, settings: &Settings) -> Result<(RunContext, tempfile::TempDir)> {
+    let folder = tempfile::tempdir().map_err(|e| Error::failed(e.to_string()))?;
+    let state = StateArgs { state_dir: Some(folder.path().to_owned()) };
+    Ok((session.run_context(settings, &state, Events::start(Vec::new()))?, folder))
 }
 
 fn show(template: &Template) -> String {

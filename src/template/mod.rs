@@ -352,7 +352,7 @@ pub enum ReadData<'a> {
     /// None: their values are unknown.
     No,
     /// Those that ask nobody.
-    Local,
+    Local(&'a RunContext),
     /// All.
     All(&'a RunContext),
 }
@@ -490,7 +490,11 @@ impl Parsed {
                 return Value::dynamic();
             }
         };
-        let ReadData::All(run) = read else { return Value::unknown(source.output_type()) };
+        let run = match read {
+            ReadData::All(run) => run,
+            ReadData::Local(run) if registry::LOCAL_DATA_SOURCES.contains(&component.name) => run,
+            _ => return Value::unknown(source.output_type()),
+        };
         match source.read(run).await {
             Ok(value) => value,
             Err(e) => {

@@ -5,3 +5,4 @@
 mod action;
 mod google;
 mod support;
+mod verdicts;
