@@ -181,7 +181,7 @@ async fn go(session: &Session, work: &Work, state: &StateArgs) -> Result<Exit> {
     runner::state(&session.env, "ledger", &run.ledger.path().display().to_string())?;
     let interrupted =
         signals::watch(run.clone()).map_err(|e| Error::failed(format!("cannot watch for signals: {e}")))?;
-    let reading = if validating { ReadData::Local } else { ReadData::All(&run) };
+    let reading = if validating { ReadData::Local(&run) } else { ReadData::All(&run) };
     let (template, found) = parsed.initialize(reading, &settings).await;
     diags.extend(found);
     let selection = Selection::new(&work.inputs.list("only"), &work.inputs.list("except"))
