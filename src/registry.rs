@@ -5,6 +5,7 @@ use crate::datasource::{self, http::HttpData, null::NullData};
 use crate::postprocessor::{checksum, manifest};
 use crate::provisioner::{ansible, breakpoint, file, shell, shell_local, sleep};
 use crate::template::packer_block::RequiredPlugin;
+use image_action_amazon as amazon;
 use image_action_engine::config::{Block, Schema};
 use image_action_engine::ledger::Sweeper;
 use image_action_engine::{Builder, Config, DataSource, PostProcessor, PrepareContext, Provisioner};
@@ -42,6 +43,7 @@ pub const PLUGINS: &[Plugin] = &[
 
 /// `source "NAME"`
 pub const BUILDERS: &[Component<dyn Builder>] = &[
+    Component { name: "amazon-ebs", schema: amazon::config::Ebs::schema, make: amazon::make_ebs },
     Component { name: "azure-arm", schema: image_action_azure::Arm::schema, make: image_action_azure::make },
     Component { name: "file", schema: builder::file::schema, make: builder::file::make },
     Component { name: "googlecompute", schema: Googlecompute::schema, make: image_action_google::make },
@@ -66,6 +68,7 @@ pub const POST_PROCESSORS: &[Component<dyn PostProcessor>] = &[
 
 /// `data "NAME"`
 pub const DATA_SOURCES: &[Component<dyn DataSource>] = &[
+    Component { name: "amazon-ami", schema: amazon::config::AmiData::schema, make: amazon::make_ami_data },
     Component { name: "googlecompute-image", schema: ImageData::schema, make: image_action_google::make_image_data },
     Component { name: "http", schema: HttpData::schema, make: datasource::http::make },
     Component { name: "null", schema: NullData::schema, make: datasource::null::make },
@@ -76,7 +79,11 @@ pub const LOCAL_DATA_SOURCES: &[&str] = &["null"];
 
 /// What removes the resources of each cloud.
 pub fn sweepers() -> Vec<Box<dyn Sweeper>> {
-    vec![Box::new(image_action_azure::AzureSweeper::default()), Box::new(image_action_google::GoogleSweeper)]
+    vec![
+        Box::new(amazon::AwsSweeper),
+        Box::new(image_action_azure::AzureSweeper::default()),
+        Box::new(image_action_google::GoogleSweeper),
+    ]
 }
 
 /// The names of all components of a kind.

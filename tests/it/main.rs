@@ -3,6 +3,7 @@
 //! A module of its own for each room; what they share is in [`support`].
 
 mod action;
+mod amazon;
 mod google;
 mod support;
 mod verdicts;

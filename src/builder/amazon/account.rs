@@ -267,6 +267,14 @@ async fn decode(sts: &aws_sdk_sts::Client, mut failure: Failure) -> Failure {
 async fn profiles(env: &Env, access: &Access) -> Result<Option<ProfileSet>> {
     use aws_types::os_shim_internal as shim;
     let name = credentials::profile_name(env, access);
+    let own = std::path::Path::new(&access.shared_credentials_file);
+    if !access.shared_credentials_file.is_empty() && !own.exists() {
+        return Err(Error::new(
+            ErrorKind::Credentials,
+            format!("shared_credentials_file {} does not exist", own.display()),
+        )
+        .hint("correct the path, or leave it out"));
+    }
     let files = credentials::profile_files(env, access);
     // Nothing but the files is read: they are named in full.
     let nothing = shim::Env::from_slice(&[]);

@@ -29,7 +29,8 @@ pub fn profile_files(env: &Env, access: &Access) -> EnvConfigFiles {
         env.get(variable).map(PathBuf::from).or_else(|| home.as_ref().map(|h| h.join(name)))
     };
     let own = Some(&access.shared_credentials_file).filter(|p| !p.is_empty()).map(PathBuf::from);
-    let mut builder = EnvConfigFiles::builder();
+    // The SDK panics on a set without any file.
+    let mut builder = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, "");
     if let Some(path) = own.or_else(|| at("AWS_CONFIG_FILE", "config")).filter(|p| p.exists()) {
         builder = builder.with_file(EnvConfigFileKind::Config, path);
     }

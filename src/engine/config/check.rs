@@ -209,12 +209,7 @@ pub type Replace<'a> = dyn FnMut(&Field, &str) -> Result<Option<String>, String>
 
 /// Replaces every string of the attributes of a checked body, at all depths of blocks and values, keys of maps included.
 /// `replace` is given the option and the text; its error is reported at the option.
-pub fn map_strings(
-    body: &mut Block,
-    schema: &Schema,
-    replace: &mut Replace<'_>,
-    diags: &mut Diagnostics,
-) {
+pub fn map_strings(body: &mut Block, schema: &Schema, replace: &mut Replace<'_>, diags: &mut Diagnostics) {
     for (name, attribute) in &mut body.attributes {
         let Some(field) = schema.field(name) else { continue };
         match attribute.value.map_strings(&mut |text| replace(field, text)) {
