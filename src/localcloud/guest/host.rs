@@ -54,7 +54,7 @@ impl GuestHost {
             ))
         })?;
         let left = options.state_dir.join("guests");
-        tokio::task::spawn_blocking(move || layer::remove_tree(&left))
+        tokio::task::spawn_blocking(move || layer::remove_tree(&left).and_then(|()| layer::private_folder(&left)))
             .await
             .map_err(|e| GuestError::Root(e.to_string()))?
             .map_err(failed)?;

@@ -57,7 +57,7 @@ fn is_whiteout(meta: &Metadata) -> bool {
 /// [`GuestError::Layer`] with the path that could not be read or written.
 pub fn pack(upper: &Path, skip: &Skip<'_>, into: &Path) -> Result<Layer, GuestError> {
     let failed = |e: io::Error| GuestError::Layer(format!("{}: {e}", into.display()));
-    fs::create_dir_all(into).map_err(failed)?;
+    private_folder(into).map_err(failed)?;
     let temporary = tempfile::Builder::new().prefix(".layer-").tempfile_in(into).map_err(failed)?;
     let file = temporary.as_file().try_clone().map_err(failed)?;
     let sink = Hashing { file: BufWriter::with_capacity(BUFFER, file), digest: Context::new(&SHA256), size: 0 };
@@ -260,4 +260,14 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
+}
+
+/// Makes a folder into which only its owner can look. Files of guests keep their set-user-id bits, and no other user of this machine may
+/// run them.
+///
+/// # Errors
+/// As mkdir(2) and chmod(2).
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use super::layer::remove_tree;
+use super::layer::{private_folder, remove_tree};
 use super::sources::{self, Distribution};
 use super::{GuestError, HostOptions, RootSource, jail, network};
 
@@ -112,7 +112,7 @@ pub fn is_cached(options: &HostOptions) -> bool {
 /// [`GuestError::Root`] with what mmdebstrap said, or what could not be read or written.
 pub async fn prepare(options: &HostOptions) -> Result<PathBuf, GuestError> {
     let roots = options.cache_dir.join("roots");
-    fs::create_dir_all(&roots).map_err(|e| failed(format!("{}: {e}", roots.display())))?;
+    private_folder(&roots).map_err(|e| failed(format!("{}: {e}", roots.display())))?;
     match &options.root {
         RootSource::Dir(dir) => {
             let dir = dir.canonicalize().map_err(|e| failed(format!("{}: {e}", dir.display())))?;

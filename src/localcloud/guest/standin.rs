@@ -6,18 +6,28 @@
 
 use super::wire::JailFile;
 
-const COMMANDS: [(&str, &str, &str); 5] = [
-    ("cloud-init", "usr/bin", include_str!("standin/cloud-init")),
-    ("timedatectl", "usr/bin", include_str!("standin/timedatectl")),
-    ("hostnamectl", "usr/bin", include_str!("standin/hostnamectl")),
-    ("localectl", "usr/bin", include_str!("standin/localectl")),
-    ("sysctl", "usr/sbin", include_str!("standin/sysctl")),
+/// Folder in PATH before those of packages.
+const FIRST_IN_PATH: &str = "usr/local/bin";
+
+/// Name, where the real one lies if it may be covered, text.
+const COMMANDS: [(&str, Option<&str>, &str); 10] = [
+    ("cloud-init", Some("usr/bin"), include_str!("standin/cloud-init")),
+    ("timedatectl", Some("usr/bin"), include_str!("standin/timedatectl")),
+    ("hostnamectl", Some("usr/bin"), include_str!("standin/hostnamectl")),
+    ("localectl", Some("usr/bin"), include_str!("standin/localectl")),
+    ("sysctl", Some("usr/sbin"), include_str!("standin/sysctl")),
+    // Calls the real one, which is right in all but one thing.
+    ("systemctl", None, include_str!("standin/systemctl")),
+    ("reboot", Some("usr/sbin"), include_str!("standin/power")),
+    ("poweroff", Some("usr/sbin"), include_str!("standin/power")),
+    ("halt", Some("usr/sbin"), include_str!("standin/power")),
+    ("shutdown", Some("usr/sbin"), include_str!("standin/power")),
 ];
 
 /// The files of the stand-ins.
 pub fn files() -> Vec<JailFile> {
     let each = COMMANDS.iter().flat_map(|(name, folder, text)| {
-        ["usr/local/bin", folder].map(|folder| JailFile {
+        [Some(FIRST_IN_PATH), *folder].into_iter().flatten().map(move |folder| JailFile {
             path: format!("{folder}/{name}"),
             mode: 0o755,
             text: (*text).to_owned(),

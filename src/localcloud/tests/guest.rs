@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use image_action_localcloud::guest::{Account, BootSpec, Guest, GuestHost, GuestNetwork, HostOptions};
+use image_action_localcloud::guest::{
+    Account, BootSpec, Guest, GuestHost, GuestNetwork, GuestState, HostOptions, RootSource,
+};
 
 const USER: &str = "ubuntu";
 
@@ -151,7 +153,7 @@ async fn packages_services_and_sudo_work() {
     lab.ok(&guest, "sudo systemctl disable cron && sudo systemctl enable cron");
     assert_eq!(lab.ok(&guest, "systemctl is-enabled cron"), "enabled");
     lab.ok(&guest, "test -L /etc/systemd/system/multi-user.target.wants/cron.service");
-    lab.ok(&guest, "sudo systemctl restart cron && sudo systemctl daemon-reload");
+    lab.ok(&guest, "sudo systemctl restart cron && sudo systemctl daemon-reload && sudo systemctl enable --now cron");
     assert!(!lab.ssh(&guest, &[], "sudo systemctl enable no-such-unit").status.success());
     // sudo knows its own host: no complaint.
     assert_eq!(lab.ssh(&guest, &[], "sudo true").stderr, b"");
@@ -263,7 +265,9 @@ async fn a_machine_stops_starts_reboots_and_runs_user_data() {
 
     let boots = |console: &str| console.matches(": up").count();
     assert_eq!(boots(&guest.console_log()), 2);
-    lab.ssh(&guest, &[], "sudo kill -INT 1; sleep 30");
+    let boot_id = lab.ok(&guest, "cat /proc/sys/kernel/random/boot_id");
+    // The connection drops, as on a machine; ansible waits for another boot_id.
+    assert_eq!(lab.ssh(&guest, &[], "sudo reboot; sleep 30").status.code(), Some(255));
     let again = async {
         while boots(&guest.console_log()) < 3 {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -271,6 +275,15 @@ async fn a_machine_stops_starts_reboots_and_runs_user_data() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), again).await.expect("the reboot happens");
     while !lab.ssh(&guest, &[], "true").status.success() {}
+    assert_ne!(lab.ok(&guest, "cat /proc/sys/kernel/random/boot_id"), boot_id);
+    assert!(!lab.ssh(&guest, &[], "shutdown -r now").status.success(), "only root may");
+    assert!(!lab.ssh(&guest, &[], "sudo shutdown --sideways").status.success());
+    lab.ok(&guest, "sudo shutdown -r +10 && sudo shutdown -c");
+    lab.ssh(&guest, &[], "sudo shutdown -P now; sleep 30");
+    while guest.state() != GuestState::Stopped {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    guest.start().await.unwrap();
 
     let second = lab.dir.path().join("second");
     run(Command::new("ssh-keygen").args(["-q", "-t", "rsa", "-b", "2048", "-N", "", "-C", "later", "-f"]).arg(&second));
@@ -517,7 +530,7 @@ async fn a_killed_host_takes_its_guests_along() {
     // The next run on the same folder sweeps what is left on disk.
     assert!(state.join("guests/0/upper").is_dir());
     GuestHost::new(options(&state)).await.unwrap();
-    assert!(!state.join("guests").exists());
+    assert!(!state.join("guests/0").exists());
     lab.host.shutdown().await;
 }
 
@@ -555,4 +568,88 @@ async fn the_seed_scripts_pass() {
     );
     eprintln!("layer: {} MiB", layer.size >> 20);
     lab.host.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_root_is_used_or_refused_with_a_reason() {
+    let Some(lab) = Lab::new(GuestNetwork::None).await else { return };
+    // The root that the first line made or found.
+    let roots = options(lab.dir.path()).cache_dir.join("roots");
+    let root = std::fs::read_dir(roots).unwrap().flatten().map(|e| e.path());
+    let root = root.filter(|p| p.join("bin/sh").exists()).max().unwrap();
+    let mut given = options(&lab.dir.path().join("given"));
+    given.root = RootSource::Dir(root.clone());
+    given.network = GuestNetwork::Host;
+    let host = GuestHost::new(given).await.unwrap();
+    let guest = host.boot(lab.spec("i-1")).await.unwrap();
+    // The network of this machine, as asked for; the rest is still apart.
+    let loopback = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = loopback.local_addr().unwrap().port();
+    lab.ok(&guest, &format!("timeout 3 bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}'"));
+    assert_eq!(
+        lab.ok(&guest, "ls /proc/1/root 2>&1 | grep -c denied; sudo hostname no 2>/dev/null || hostname"),
+        "1\nip-10-0-0-7"
+    );
+    host.shutdown().await;
+
+    let empty = lab.dir.path().join("empty.tar");
+    run(Command::new("tar").arg("-cf").arg(&empty).args(["-C", "/etc", "hostname"]));
+    let text = lab.dir.path().join("text.tar");
+    std::fs::write(&text, "no tar at all").unwrap();
+    let cases = [
+        (RootSource::Tar(empty), "no /bin/sh"),
+        (RootSource::Tar(text), "text.tar"),
+        (RootSource::Tar("/no/such.tar".into()), "/no/such.tar"),
+        (RootSource::Dir(lab.dir.path().into()), "no /bin/sh"),
+    ];
+    for (source, reason) in cases {
+        let mut given = options(&lab.dir.path().join("refused"));
+        given.cache_dir = lab.dir.path().join("cache");
+        given.root = source;
+        let Err(error) = GuestHost::new(given).await else { panic!("{reason} is expected") };
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+    lab.host.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_folder_has_one_host() {
+    let Some(lab) = Lab::new(GuestNetwork::None).await else { return };
+    let Err(error) = GuestHost::new(options(&lab.dir.path().join("state"))).await else {
+        panic!("two hosts, one folder")
+    };
+    assert!(error.to_string().contains("used by another local cloud"), "{error}");
+}
+
+#[test]
+fn what_is_missing_is_named_with_its_cure() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: guests need root");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // A program of ours with nothing in PATH, looked at from outside.
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "prints_the_check", "--ignored", "--nocapture"])
+        .env("GUEST_TEST_STATE", dir.path())
+        .env("IMAGE_ACTION_CACHE", dir.path())
+        .env("PATH", dir.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let cure = "apt-get install -y mmdebstrap slirp4netns";
+    assert!(
+        text.contains(&format!("mmdebstrap false {cure}")) && text.contains(&format!("slirp4netns false {cure}")),
+        "{text}"
+    );
+    assert!(text.contains("namespaces true"), "{text}");
+}
+
+#[test]
+#[ignore = "helper of what_is_missing_is_named_with_its_cure"]
+fn prints_the_check() {
+    let state = PathBuf::from(std::env::var_os("GUEST_TEST_STATE").unwrap());
+    for item in GuestHost::check(&options(&state)) {
+        println!("{} {} {}", item.name, item.ok, item.cure.unwrap_or_default());
+    }
 }

@@ -70,6 +70,7 @@ pub fn inside() -> Step<OwnedFd> {
     proc()?;
     let terminals = dev()?;
     run()?;
+    boot_id()?;
     Ok(terminals)
 }
 
@@ -139,4 +140,15 @@ fn run() -> Step<()> {
     // Who is logged in: `w`, `last` and fail2ban look for it.
     File::create("/run/utmp").doing("making /run/utmp")?;
     set_permissions("/run/utmp", Permissions::from_mode(0o664)).doing("making /run/utmp")
+}
+
+/// A number of this boot: ansible and others recognise a reboot by it, and the kernel has only one for all guests.
+fn boot_id() -> Step<()> {
+    const AT: &str = "/proc/sys/kernel/random/boot_id";
+    const TEXT: &str = "/run/boot_id";
+    std::fs::write(TEXT, format!("{}\n", uuid::Uuid::new_v4())).doing("making a boot_id")?;
+    set_permissions(TEXT, Permissions::from_mode(0o444)).doing("making a boot_id")?;
+    mount(Some(TEXT), AT, None::<&str>, MsFlags::MS_BIND, None::<&str>).doing("mounting a boot_id")?;
+    // The mount keeps the file; in the guest there is only the one name for it.
+    std::fs::remove_file(TEXT).doing("making a boot_id")
 }
