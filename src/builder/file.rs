@@ -31,7 +31,7 @@ pub fn schema() -> Schema {
 ///
 /// # Errors
 /// Where both a text and a file are given, or no target.
-pub fn make(cx: &PrepareContext, body: &Block) -> std::result::Result<Box<dyn Builder>, Diagnostics> {
+pub fn make(_: &PrepareContext, body: &Block) -> std::result::Result<Box<dyn Builder>, Diagnostics> {
     let config = FileConfig::decode(body);
     let mut diags = Diagnostics::new();
     if config.content.is_some() && config.source.is_some() {
@@ -41,10 +41,6 @@ pub fn make(cx: &PrepareContext, body: &Block) -> std::result::Result<Box<dyn Bu
                 .at(body.span_of("content"))
                 .hint("remove content or source"),
         );
-    }
-    if config.content.is_none() && config.source.is_none() {
-        let hint = "set content or source if it should hold something";
-        cx.warn(body.span.clone(), "Neither content nor source is set: the file will be empty", hint);
     }
     if config.target.is_empty() {
         diags.push(
