@@ -1,6 +1,6 @@
 //! `ansible`: ansible-playbook on our side, against the machine.
 
-use super::local::{self, Program};
+use super::local::{self, Mark, Program};
 use super::output::Lines;
 use super::{Checks, data, render};
 use async_trait::async_trait;
@@ -21,6 +21,9 @@ const HOST_LINE: &str = "{{ .HostAlias }} ansible_host={{ .Host }} ansible_user=
 
 /// The longest path of a directory for control sockets: a socket's own path may have 104 bytes, its name here about 30.
 const SOCKET_DIR_LIMIT: usize = 70;
+
+/// How long the end of tasks on the machine may take, once a run is cancelled or has timed out.
+const TASKS_LIMIT: std::time::Duration = std::time::Duration::from_secs(6);
 
 /// Runs ansible-playbook on the machine that runs the build, against the machine that is built. It connects by itself, with
 /// the key of this build; a bastion is gone through.
@@ -172,6 +175,7 @@ struct Run<'a> {
     /// Private: holds keys, passwords and sockets.
     dir: tempfile::TempDir,
     env: Vec<(String, String)>,
+    mark: Mark,
 }
 
 #[async_trait]
@@ -190,11 +194,15 @@ impl Provisioner for Ansible {
         }
         let failed = |e: std::io::Error| Error::failed(format!("no temporary directory can be made: {e}"));
         let dir = tempfile::Builder::new().prefix("ia").tempdir().map_err(failed)?;
-        let mut run = Run { config: &self.0, cx, cancel, data: data(facts), dir, env: Vec::new() };
+        let mut run = Run { config: &self.0, cx, cancel, data: data(facts), dir, env: Vec::new(), mark: Mark::new() };
         run.environment()?;
         run.version().await?;
         let result = run.play(&connection).await;
-        run.end_masters().await;
+        // ansible keeps ssh connections open for the next run: there is none, and the key is about to go.
+        run.mark.end();
+        if cancel.is_cancelled() {
+            end_tasks(communicator).await;
+        }
         result
     }
 }
@@ -260,7 +268,7 @@ impl Run<'_> {
         arguments: &[String],
         output: &mut dyn image_action_engine::Output,
     ) -> Result<local::Code> {
-        let program = Program { program, arguments, env: self.env.clone(), cwd: &self.cx.run.cwd };
+        let program = Program { program, arguments, env: self.env.clone(), cwd: &self.cx.run.cwd, mark: &self.mark };
         local::run(&program, output, self.cancel).await
     }
 
@@ -456,21 +464,17 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
 
-    /// Ends the ssh connections that ansible keeps open for the next run: there is none, and the key is about to go.
-    async fn end_masters(&self) {
-        let Ok(sockets) = std::fs::read_dir(self.dir.path().join("cp")) else { return };
-        let Some(ssh) = local::find("ssh", self.cx.env(), &self.cx.run.cwd) else { return };
-        for socket in sockets.flatten() {
-            let way = format!("ControlPath={}", socket.path().display());
-            let arguments = ["-o".to_owned(), way, "-O".to_owned(), "exit".to_owned(), "none".to_owned()];
-            let program =
-                Program { program: &ssh, arguments: &arguments, env: self.env.clone(), cwd: &self.cx.run.cwd };
-            // The run may be cancelled already: this is a matter of milliseconds.
-            let never = CancellationToken::new();
-            let _ = local::run(&program, &mut Capture::default(), &never).await;
-        }
-    }
+/// Ends what ansible's tasks run on the machine: they do not end with the connection.
+async fn end_tasks(machine: &dyn Communicator) {
+    // The brackets keep the command from finding itself.
+    let find = "$(grep -l 'ansible-tm[p]-' /proc/[0-9]*/cmdline 2>/dev/null | sed 's/[^0-9]//g')";
+    let command = image_action_remote::ending(find);
+    let never = CancellationToken::new();
+    let mut nothing = image_action_engine::component::Discard;
+    // Best effort: the machine may be gone.
+    let _ = tokio::time::timeout(TASKS_LIMIT, machine.exec(&command, &mut nothing, &never)).await;
 }
 
 /// Arguments for people: values of passwords and secrets masked, as in Packer.

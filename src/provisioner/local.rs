@@ -1,9 +1,8 @@
-//! Programs that run on our side, beside the machine: with the environment of the run, in a process group of their own that
-//! ends with them.
+//! Programs that run on our side, beside the machine: with the environment of the run, and ended with everything they started.
 
 use image_action_engine::component::Output;
 use image_action_engine::{CancellationToken, Env, Error, ErrorKind, Result, Stream};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -28,6 +27,44 @@ pub(super) struct Program<'a> {
     pub(super) env: Vec<(String, String)>,
     /// Where it starts.
     pub(super) cwd: &'a Path,
+    /// Tells its processes from others.
+    pub(super) mark: &'a Mark,
+}
+
+/// A variable in the environment of a program and of all that it starts, by which they are found again: tools such as ansible
+/// start sessions of their own, which no signal to a process group reaches.
+pub(super) struct Mark(String);
+
+/// The variable's name.
+const MARK: &str = "IMAGE_ACTION_PROCESS";
+
+impl Mark {
+    pub(super) fn new() -> Mark {
+        Mark(format!("{:032x}", rand::random::<u128>()))
+    }
+
+    /// Every process that carries it. Empty where the system does not show environments.
+    fn processes(&self) -> Vec<Pid> {
+        let wanted = format!("{MARK}={}", self.0);
+        let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
+        let carries = |pid: i32| {
+            let env = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            env.split(|b| *b == 0).any(|variable| variable == wanted.as_bytes())
+        };
+        let pids = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter(|pid| carries(*pid)).map(Pid::from_raw).collect()
+    }
+
+    /// Ends every process that carries it, at once.
+    pub(super) fn end(&self) {
+        // Twice: what was about to start another one is gone by then.
+        for _ in 0..2 {
+            for pid in self.processes() {
+                // It may have ended by itself.
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+        }
+    }
 }
 
 /// How it ended: its exit code, -1 where a signal ended it (as in Packer).
@@ -49,7 +86,12 @@ pub(super) fn find(name: &str, env: &Env, cwd: &Path) -> Option<PathBuf> {
 /// Where it cannot be started; [`Error::cancelled`] once the token is and the program has ended.
 pub(super) async fn run(program: &Program<'_>, output: &mut dyn Output, cancel: &CancellationToken) -> Result<Code> {
     let mut command = Command::new(program.program);
-    command.args(program.arguments).env_clear().envs(program.env.iter().map(|(k, v)| (k, v))).current_dir(program.cwd);
+    command
+        .args(program.arguments)
+        .env_clear()
+        .envs(program.env.iter().map(|(k, v)| (k, v)))
+        .env(MARK, &program.mark.0)
+        .current_dir(program.cwd);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     let mut child = command
         .spawn()
@@ -72,6 +114,7 @@ pub(super) async fn run(program: &Program<'_>, output: &mut dyn Output, cancel: 
         // Children that outlived the program.
         let _ = killpg(group, Signal::SIGKILL);
     }
+    program.mark.end();
     Err(Error::cancelled())
 }
 

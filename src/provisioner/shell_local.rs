@@ -1,6 +1,6 @@
 //! `shell-local`: scripts that run on our side, beside the machine.
 
-use super::local::{self, Program};
+use super::local::{self, Mark, Program};
 use super::output::Lines;
 use super::{Checks, codes, data, environment, render, unreadable, valid_codes};
 use async_trait::async_trait;
@@ -216,7 +216,8 @@ async fn one(
     })?;
     let env = cx.env().iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let mut lines = Lines::new(cx);
-    let program = Program { program: &program, arguments, env, cwd: &cx.run.cwd };
+    let mark = Mark::new();
+    let program = Program { program: &program, arguments, env, cwd: &cx.run.cwd, mark: &mark };
     let ended = local::run(&program, &mut lines, cancel).await;
     let tail = lines.finish();
     let code = ended?;

@@ -313,7 +313,7 @@ list() {
 signal() {
   kill -"$1" $live 2>/dev/null || sudo -n kill -"$1" $live 2>/dev/null
 }
-if [ ! -d /proc/self ]; then kill -TERM -"$root" 2>/dev/null; sleep 1; kill -KILL -"$root" 2>/dev/null; exit; fi
+if [ ! -d /proc/self ]; then kill -TERM -- -$root 2>/dev/null; sleep 1; kill -KILL -- -$root 2>/dev/null; exit; fi
 list
 [ -n "$live" ] || exit 0
 signal TERM
@@ -327,12 +327,18 @@ done
 signal KILL
 "#;
 
+/// A command that ends processes of the machine and everything below them: with SIGTERM, then with SIGKILL. `find` is what
+/// the shell makes process ids of (`$(…)`, or the ids themselves).
+pub fn ending(find: &str) -> String {
+    quote::sh(&format!("root=\"{find}\" limit={TERM_TENTHS}\nroot=$(echo $root)\n{KILL}"))
+}
+
 /// Ends the processes of the command whose shell has this process id.
 async fn kill(handle: &Handle<Client>, pid: u32) {
-    let script = format!("root={pid} limit={TERM_TENTHS}\n{KILL}");
+    let script = ending(&pid.to_string());
     // Best effort: the machine may be gone already.
     let Ok(mut channel) = handle.channel_open_session().await else { return };
-    if channel.exec(true, quote::sh(&script)).await.is_ok() {
+    if channel.exec(true, script).await.is_ok() {
         let _ = channel.eof().await;
         while let Some(message) = channel.wait().await {
             if matches!(message, ChannelMsg::Close | ChannelMsg::Failure) {

@@ -19,6 +19,7 @@ mod tunnel;
 
 pub use config::{Bastion, CommunicatorConfig, Login, Proxy, SshSettings, Transfer, Tunnel, Username};
 pub use connect::{Notice, connect};
+pub use exec::ending;
 pub use keys::{KeyKind, PrivateKey, TemporaryKey};
 pub use none::NoneCommunicator;
 pub use reach::{Machine, clear_authorized_keys, reach};

@@ -404,6 +404,8 @@ impl Read for Incoming {
 fn unpack(incoming: impl Read, root: &Path) -> io::Result<()> {
     std::fs::create_dir_all(root)?;
     let mut archive = tar::Archive::new(incoming);
+    // Set last: a directory may be closed for writing.
+    let mut modes = Vec::new();
     for entry in archive.entries()? {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
@@ -414,7 +416,12 @@ fn unpack(incoming: impl Read, root: &Path) -> io::Result<()> {
             std::fs::create_dir_all(parent)?;
         }
         match entry.header().entry_type() {
-            tar::EntryType::Directory => std::fs::create_dir_all(&target)?,
+            tar::EntryType::Directory => {
+                if !target.exists() {
+                    modes.push((target.clone(), mode | 0o700));
+                }
+                std::fs::create_dir_all(&target)?;
+            }
             tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
                 let mut file = std::fs::File::create(&target)?;
                 io::copy(&mut entry, &mut file)?;
@@ -427,6 +434,9 @@ fn unpack(incoming: impl Read, root: &Path) -> io::Result<()> {
             // Devices, sockets and the like are not taken.
             _ => {}
         }
+    }
+    for (directory, mode) in modes.into_iter().rev() {
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(mode))?;
     }
     Ok(())
 }

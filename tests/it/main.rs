@@ -5,5 +5,7 @@
 mod action;
 mod amazon;
 mod google;
+mod ssh;
+mod sshd;
 mod support;
 mod verdicts;

@@ -1,5 +1,7 @@
 //! The system's OpenSSH server on a free port of the loopback, with keys and a configuration of its own.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, dead_code)]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
