@@ -35,9 +35,14 @@ pub struct Start {
     pub cwd: PathBuf,
 }
 
+/// Thousandths of the ordinary pauses between polls; a local cloud's environment sets it, because its states are short.
+const POLL_SCALE: &str = "IMAGE_ACTION_POLL_SCALE";
+
 /// Runs one command to its end.
 pub async fn run(start: Start) -> Exit {
     let argv = normalise(start.arguments);
+    let scale = start.env.get(POLL_SCALE).and_then(|text| text.parse().ok());
+    scale.into_iter().for_each(image_action_engine::wait::set_poll_scale);
     let session = Session::new(start.env, start.cwd, argv.machine_readable, Masker::new());
     match argv.arguments.get(1).map(String::as_str) {
         None => {

@@ -57,7 +57,7 @@ impl Poll {
     }
     /// Asks until the answer is `Some`.
     ///
-    /// The local cloud is asked faster: `IMAGE_ACTION_POLL_SCALE`, read by `main` into [`set_poll_scale`].
+    /// The local cloud is asked faster: `IMAGE_ACTION_POLL_SCALE`, read once at the start into [`set_poll_scale`].
     ///
     /// # Errors
     /// The question's own error, [`ErrorKind::TimedOut`] at the deadline, [`Error::cancelled`].

@@ -40,6 +40,11 @@ impl Faults {
     pub fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+    /// How many calls the faults that match `matches` have seen.
+    pub fn seen(&self, matches: &str) -> u32 {
+        let faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.iter().filter(|(f, _)| f.matches == matches).map(|(_, seen)| seen).sum()
+    }
     /// The fault that hits this call, which is counted.
     pub fn hit(&self, call: &str) -> Option<Fault> {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);

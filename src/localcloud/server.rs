@@ -28,6 +28,9 @@ use tokio_rustls::TlsAcceptor;
 /// The largest body that is read, in bytes: a release asset of a test is far below.
 const BODY_LIMIT: usize = 64 << 20;
 
+/// Thousandths of the ordinary pauses between looks at a state: the states of a local cloud are short.
+const POLL_SCALE: &str = "20";
+
 /// First byte of a TLS record that holds a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -71,6 +74,7 @@ impl Running {
         let cloud = &self.cloud;
         let mut env: BTreeMap<String, String> = BTreeMap::new();
         env.insert("IMAGE_ACTION_LOCAL_URL".into(), cloud.http_url());
+        env.insert("IMAGE_ACTION_POLL_SCALE".into(), POLL_SCALE.into());
         env.insert("IMAGE_ACTION_LOCAL_TLS_URL".into(), cloud.https_url());
         env.insert("IMAGE_ACTION_LOCAL_CA".into(), ca_path(&cloud.options.state_dir).display().to_string());
         env.extend(aws::env(cloud));

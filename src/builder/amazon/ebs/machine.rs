@@ -44,32 +44,44 @@ pub fn unique_name() -> String {
 pub async fn key_pair(work: &Work<'_>, tags: &BTreeMap<String, String>) -> Result<KeyPair> {
     let login = &work.config.communicator;
     let named = Some(login.ssh_keypair_name.clone()).filter(|n| !n.is_empty());
-    if named.is_some() || !login.needs_temporary_key() {
+    let given = Some(login.temporary_key_pair_name.clone()).filter(|n| !n.is_empty());
+    let own_key = !login.ssh_private_key_file.is_empty() || login.ssh_agent_auth;
+    if own_key || given.is_none() && (named.is_some() || !login.ssh_password.is_empty()) {
         work.cx.message(match &named {
             Some(name) => format!("Key pair {name}"),
             None => "No key pair: the login is the template's own".to_owned(),
         });
-        return Ok(KeyPair { name: named, private: None });
+        return Ok(KeyPair { name: named.filter(|_| own_key), private: None });
     }
-    let name = Some(login.temporary_key_pair_name.clone()).filter(|n| !n.is_empty()).unwrap_or_else(unique_name);
-    let kind = if login.temporary_key_pair_type.eq_ignore_ascii_case("ed25519") {
-        ec2::KeyType::Ed25519
-    } else {
-        ec2::KeyType::Rsa
-    };
+    let name = given.clone().unwrap_or_else(unique_name);
     work.cx.say(format!("Creating the temporary key pair {name}"));
-    let creator = work.creator_in(&work.ec2.region);
     let entry = work.intent("key-pair", &work.ec2.region, &name)?;
-    let request = creator
-        .client
-        .create_key_pair()
-        .key_name(&name)
-        .key_type(kind)
-        .tag_specifications(specification(ResourceType::KeyPair, tags));
-    let answer = creator.call("CreateKeyPair", &name, || request.clone().send()).await;
+    let mut answer = create_key(work, &name, tags).await;
+    if answer.as_ref().is_err_and(|f| f.code == "InvalidKeyPair.Duplicate") && given.is_none() {
+        // Nobody else has this name: the key was made, and lost with the answer.
+        let request = work.ec2.client.delete_key_pair().key_name(&name);
+        work.ec2.call("DeleteKeyPair", &name, || request.clone().send()).await?;
+        answer = create_key(work, &name, tags).await;
+    }
     let answer = noted(&entry, answer)?;
     entry.created(answer.key_pair_id().unwrap_or(&name))?;
     Ok(KeyPair { name: Some(name), private: answer.key_material.map(Secret::new) })
+}
+
+async fn create_key(
+    work: &Work<'_>,
+    name: &str,
+    tags: &BTreeMap<String, String>,
+) -> Result<aws_sdk_ec2::operation::create_key_pair::CreateKeyPairOutput, Failure> {
+    let ed25519 = work.config.communicator.temporary_key_pair_type.eq_ignore_ascii_case("ed25519");
+    let creator = work.creator_in(&work.ec2.region);
+    let request = creator
+        .client
+        .create_key_pair()
+        .key_name(name)
+        .key_type(if ed25519 { ec2::KeyType::Ed25519 } else { ec2::KeyType::Rsa })
+        .tag_specifications(specification(ResourceType::KeyPair, tags));
+    creator.call("CreateKeyPair", name, || request.clone().send()).await
 }
 
 /// The security groups of the instance: the template's, or a temporary one that lets the communicator in.
@@ -103,10 +115,24 @@ pub async fn security_groups(
         .set_vpc_id(network.vpc.clone())
         .tag_specifications(specification(ResourceType::SecurityGroup, tags));
     let answer = creator.call("CreateSecurityGroup", &name, || request.clone().send()).await;
-    let id = text(noted(&entry, answer)?.group_id());
+    let id = match answer {
+        // Nobody else has this name: the group was made, and the answer was lost.
+        Err(f) if f.code == "InvalidGroup.Duplicate" => group_named(work, &name).await?,
+        answer => text(noted(&entry, answer)?.group_id()),
+    };
     entry.created(&id)?;
     open_door(work, &id).await?;
     Ok(vec![id])
+}
+
+async fn group_named(work: &Work<'_>, name: &str) -> Result<String> {
+    let request =
+        work.ec2.client.describe_security_groups().filters(crate::images::filter("group-name", vec![name.to_owned()]));
+    let answer = work.ec2.call("DescribeSecurityGroups", name, || request.clone().send()).await?;
+    let found = answer.security_groups().first().and_then(|g| g.group_id());
+    found
+        .map(str::to_owned)
+        .ok_or_else(|| Error::failed(format!("the security group {name} exists and is not to be seen")))
 }
 
 async fn found_groups(
