@@ -26,6 +26,8 @@ mod names;
 mod operation;
 mod preflight;
 mod remove;
+#[cfg(test)]
+mod tests;
 mod token;
 mod work;
 
