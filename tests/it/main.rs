@@ -4,6 +4,7 @@
 
 mod action;
 mod amazon;
+mod azure;
 mod google;
 mod ssh;
 mod sshd;

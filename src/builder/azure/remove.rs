@@ -6,7 +6,7 @@ use crate::work::{PROVIDER, last};
 use futures_util::future::join_all;
 use image_action_engine::ledger::{Item, Ledger, State, Sweeper};
 use image_action_engine::run::RunContext;
-use image_action_engine::wait::Poll;
+use image_action_engine::wait::{POLL_PAUSES, pause, scaled};
 use image_action_engine::{CancellationToken, Error, Result};
 use reqwest::Method;
 use std::time::Duration;
@@ -20,36 +20,49 @@ const DELETE: Duration = Duration::from_secs(20 * 60);
 /// The kind of resource groups.
 const GROUP: &str = "resource-group";
 
-/// Deletes an id and waits until it is gone; that it does not exist is fine.
+/// How one try to delete something ended.
+enum Tried {
+    Gone,
+    /// Something else is in the way, as this says.
+    Busy(Error),
+}
+
+/// Deletes an id and waits until it is gone; that it does not exist is fine. While it is in use it is tried again, for as long as
+/// `patience`.
 ///
 /// # Errors
 /// Why it is still there.
-async fn delete(account: &Account, id: &str) -> Result<()> {
-    let what = format!("{} to be free of use", last(id));
-    Poll::new(what, IN_USE)
-        .until(account.arm.cancel(), || async {
-            let answer = match account.compute.delete(id).await {
-                Ok(answer) => answer,
-                Err(f) if f.is_not_found() => return Ok(Some(())),
-                Err(f) if f.is_busy() => return Ok(None),
-                Err(f) => return Err(f.into()),
-            };
-            let gone = format!("{} to be deleted", last(id));
-            match operation::finish(&account.arm, &Method::DELETE, id, answer, &gone, DELETE).await {
-                Ok(_) => Ok(Some(())),
-                // What came meanwhile (a machine that was still being made) is in the way; the next try takes it along.
-                Err(e) if account.compute.find(id).await.is_ok_and(|found| found.is_some()) && !e.is_cancelled() => {
-                    if is_busy(&e) {
-                        Ok(None)
-                    } else {
-                        Err(e)
-                    }
-                }
-                Err(e) if e.is_cancelled() => Err(e),
-                Err(_) => Ok(Some(())),
-            }
-        })
-        .await
+async fn delete(account: &Account, id: &str, patience: Duration) -> Result<()> {
+    let end = tokio::time::Instant::now() + patience;
+    for round in 0.. {
+        let next = scaled(POLL_PAUSES[usize::min(round, POLL_PAUSES.len() - 1)]);
+        match try_delete(account, id).await? {
+            Tried::Gone => return Ok(()),
+            Tried::Busy(e) if tokio::time::Instant::now() + next > end => return Err(e),
+            Tried::Busy(_) => pause(next, account.arm.cancel()).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn try_delete(account: &Account, id: &str) -> Result<Tried> {
+    let answer = match account.compute.delete(id).await {
+        Ok(answer) => answer,
+        Err(f) if f.is_not_found() => return Ok(Tried::Gone),
+        Err(f) if f.is_busy() => return Ok(Tried::Busy(f.into())),
+        Err(f) => return Err(f.into()),
+    };
+    let gone = format!("{} to be deleted", last(id));
+    match operation::finish(&account.arm, &Method::DELETE, id, answer, &gone, DELETE).await {
+        Ok(_) => Ok(Tried::Gone),
+        Err(e) if e.is_cancelled() => Err(e),
+        // What came meanwhile (a machine that was still being made) is in the way; the next try takes it along.
+        Err(e) => match account.compute.find(id).await? {
+            None => Ok(Tried::Gone),
+            Some(_) if is_busy(&e) => Ok(Tried::Busy(e)),
+            Some(_) => Err(e),
+        },
+    }
 }
 
 /// Whether an operation failed because of another one.
@@ -83,7 +96,7 @@ pub async fn remove_all(account: &Account, ledger: &Ledger, items: Vec<Item>) ->
         .collect();
     let rest: Vec<Item> = outside.into_iter().filter(|i| i.resource.kind != GROUP).collect();
     let (left_groups, left_rest) =
-        tokio::join!(remove_side_by_side(account, ledger, groups), in_stages(account, ledger, rest));
+        tokio::join!(remove_side_by_side(account, ledger, groups, IN_USE), in_stages(account, ledger, rest));
     let mut left: Vec<(Item, Error)> = left_rest;
     for item in inside {
         let kept = left_groups.iter().find(|(g, _)| own_group(std::slice::from_ref(g), &item.resource.name).is_some());
@@ -115,14 +128,21 @@ async fn in_stages(account: &Account, ledger: &Ledger, items: Vec<Item>) -> Vec<
     let mut left = Vec::new();
     for n in 0..3 {
         let now: Vec<Item> = items.iter().filter(|i| stage(&i.resource.kind) == n).cloned().collect();
-        left.extend(remove_side_by_side(account, ledger, now).await);
+        // What an earlier stage could not remove will stay in the way: no use in waiting for it.
+        let patience = if left.is_empty() { IN_USE } else { Duration::ZERO };
+        left.extend(remove_side_by_side(account, ledger, now, patience).await);
     }
     left
 }
 
-async fn remove_side_by_side(account: &Account, ledger: &Ledger, items: Vec<Item>) -> Vec<(Item, Error)> {
+async fn remove_side_by_side(
+    account: &Account,
+    ledger: &Ledger,
+    items: Vec<Item>,
+    patience: Duration,
+) -> Vec<(Item, Error)> {
     let removals = items.into_iter().map(|item| async move {
-        let removed = match delete(account, &item.resource.name).await {
+        let removed = match delete(account, &item.resource.name, patience).await {
             Ok(()) => ledger.entry(&item.key).gone(),
             Err(e) => Err(e),
         };

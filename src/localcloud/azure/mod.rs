@@ -105,7 +105,12 @@ pub fn fault(request: &Request, fault: &Fault) -> Response {
     let _ = request;
     let code = if fault.code.is_empty() { "InternalServerError" } else { &fault.code };
     let message = if fault.message.is_empty() { "A fault that was asked for." } else { &fault.message };
-    let response = Fail::new(fault.status, code, message).response();
+    let fail = Fail::new(fault.status, code, message);
+    if fault.status == 200 {
+        // An operation that fails says so with status 200.
+        return Response::json(200, &json!({ "status": "Failed", "error": fail.body() }));
+    }
+    let response = fail.response();
     if fault.status == 429 { response.header("retry-after", "1") } else { response }
 }
 
