@@ -8,5 +8,6 @@ mod azure;
 mod google;
 mod ssh;
 mod sshd;
+mod guest;
 mod support;
 mod verdicts;
