@@ -101,9 +101,9 @@ pub struct BuildArgs {
     #[command(flatten)]
     /// The template.
     pub template: TemplateArgs,
-    /// Colour the lines of each build
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool)]
-    pub color: bool,
+    /// Colour the lines of each build [default: on a terminal, unless NO_COLOR is set]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
+    pub color: Option<bool>,
     /// Not supported: builds do not pause between steps
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
     pub debug: bool,
@@ -391,12 +391,12 @@ mod tests {
             let args = build(line);
             assert_eq!(args.template.common.only, ["a", "b"]);
             assert_eq!(args.template.common.var, [("x".to_owned(), "-1".to_owned())]);
-            assert!(args.force && args.color);
+            assert!(args.force && args.color.is_none());
             assert_eq!((args.parallel_builds, args.template.template.as_str()), (2, "dir"));
         }
         let args =
             build(&["build", "-color=false", "-var", "a=b=c", "-var=a=", "-on-error=run-cleanup-provisioner", "."]);
-        assert!(!args.color);
+        assert_eq!(args.color, Some(false));
         assert_eq!(args.template.common.var[0].1, "b=c");
         assert_eq!(args.template.common.var[1].1, "");
         assert!(matches!(args.on_error, OnErrorArg::RunCleanupProvisioner));

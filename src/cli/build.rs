@@ -69,7 +69,7 @@ async fn build(session: &Session, args: &BuildArgs, selection: &Selection) -> Ex
     let (parsed, sources, diags) = template::parse(&options, &settings);
     session.show(&diags, &sources);
     let Some(parsed) = parsed else { return Exit::Failed };
-    let events = Events::start(vec![session.subscriber(args.color, args.timestamp_ui)]);
+    let events = Events::start(vec![session.subscriber(session.color(args.color), args.timestamp_ui)]);
     let run = match session.run_context(&settings, &args.state, events) {
         Ok(run) => Arc::new(run),
         Err(e) => {

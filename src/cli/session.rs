@@ -81,6 +81,11 @@ impl Session {
         self.show(&Diagnostics::from(Diagnostic::from(error)), sources);
     }
 
+    /// Whether the lines of builds are coloured: as the flag says, else on a terminal.
+    pub fn color(&self, flag: Option<bool>) -> bool {
+        flag.unwrap_or_else(|| std::io::stdout().is_terminal() && self.env.get("NO_COLOR").is_none())
+    }
+
     /// Whether colours are switched off from outside.
     pub fn no_color(&self) -> bool {
         self.env.get("PACKER_NO_COLOR").is_some()

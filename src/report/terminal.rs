@@ -74,10 +74,13 @@ impl<W: Write + Send> Subscriber for Terminal<W> {
         match &stamped.event {
             Event::Planned { builds } => {
                 self.builds = builds.iter().enumerate().map(|(n, b)| (b.clone(), n)).collect();
-                for build in builds {
+                // Without colours there is nothing to explain.
+                for build in builds.iter().filter(|_| self.style.color).collect::<Vec<_>>() {
                     self.write(None, self.code(build), &format!("{build}: output will be in this color."));
                 }
-                let _ = writeln!(self.out);
+                if self.style.color {
+                    let _ = writeln!(self.out);
+                }
             }
             Event::Started { .. } | Event::Phase { .. } => {}
             Event::Say { build, text } | Event::Message { build, text } => {

@@ -9,5 +9,7 @@ mod google;
 mod ssh;
 mod sshd;
 mod guest;
+mod leftovers;
+mod seed;
 mod support;
 mod verdicts;

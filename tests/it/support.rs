@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use image_action_localcloud::guest::{GuestHost, HostOptions};
 use image_action_localcloud::{Options, Running, start};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,10 +34,36 @@ impl Local {
         let options = Options { port: 0, state_dir: dir.path().join("cloud"), step: STEP, guests: None };
         Local { running: start(options).await.unwrap(), dir }
     }
+    /// Brings one up whose machines are guests.
+    pub async fn start_with_guests() -> Local {
+        tls();
+        let dir = tempfile::tempdir().unwrap();
+        let mut guests = HostOptions::new(dir.path().join("guests"), cache_dir());
+        // This test binary cannot be the guests' own process; the program can.
+        guests.helper = PathBuf::from(env!("CARGO_BIN_EXE_image-action"));
+        let options = Options { port: 0, state_dir: dir.path().join("cloud"), step: STEP, guests: Some(guests) };
+        Local { running: start(options).await.unwrap(), dir }
+    }
     /// The environment that leads clients to it.
     pub fn env(&self) -> BTreeMap<String, String> {
         self.running.env()
     }
+}
+
+/// Where the root file system of guests is kept between runs.
+fn cache_dir() -> PathBuf {
+    image_action::cli::local::cache_dir(&image_action_engine::Env::of_process())
+}
+
+/// Whether this machine can play machines; says on the error stream that a test is passed over where it cannot.
+#[allow(clippy::print_stderr)]
+pub fn can_have_guests() -> bool {
+    let missing = GuestHost::check(&HostOptions::new("/nonexistent", cache_dir()));
+    let missing: Vec<_> = missing.iter().filter(|i| !i.ok).map(|i| i.name).collect();
+    if !missing.is_empty() {
+        eprintln!("passed over: guests cannot run here, for want of {}", missing.join(", "));
+    }
+    missing.is_empty()
 }
 
 /// A script of `tests/py`.
