@@ -63,11 +63,12 @@ pub(crate) fn read(asked: &Asked, error: &google_cloud_gax::error::Error) -> Fai
         Some(status) => refused(asked, status, &words(error)),
         None => {
             let why = root(error);
-            let what = if error.is_deserialization() {
-                format!("{asked} got an answer that cannot be read: {why}")
-            } else {
-                format!("{asked} got no answer: {why}")
-            };
+            if error.is_deserialization() {
+                let failed = Error::failed(format!("{asked} got an answer that cannot be read: {why}"))
+                    .hint("something between here and Google answers in its place; look at proxies and endpoints");
+                return Failure { status: None, busy: false, transient: false, uncertain: true, error: failed };
+            }
+            let what = format!("{asked} got no answer: {why}");
             let error = Error::new(ErrorKind::Unreachable, what).hint(
                 "check the network and HTTPS_PROXY; custom_endpoints and CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE change the address",
             );

@@ -62,10 +62,8 @@ pub(super) struct Caller {
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
-    #[serde(default)]
-    aud: String,
-    #[serde(default)]
-    scope: String,
+    aud: Option<String>,
+    scope: Option<String>,
     iat: u64,
     exp: u64,
 }
@@ -164,8 +162,10 @@ impl Auth {
             return live.then(|| Caller { email: known.email.clone(), scopes: known.scopes.clone() });
         }
         let claims = self.claims(token)?;
-        let wanted = !claims.scope.is_empty() || claims.aud.starts_with(AUDIENCE.trim_end_matches('/'));
-        (claims.iss == account() && wanted).then_some(Caller { email: claims.iss, scopes: claims.scope })
+        let scopes = claims.scope.unwrap_or_default();
+        let named = claims.aud.is_some_and(|a| a.starts_with(AUDIENCE.trim_end_matches('/')));
+        let wanted = !scopes.is_empty() || named;
+        (claims.iss == account() && wanted).then_some(Caller { email: claims.iss, scopes })
     }
 }
 
@@ -202,7 +202,8 @@ pub(super) fn token(cloud: &Cloud, request: &Request) -> Response {
     if claims.iss != account() {
         return oauth_error("invalid_grant", "Invalid grant: account not found");
     }
-    if claims.aud != token_uri(cloud) && claims.aud != TOKEN_AUDIENCE {
+    let audience = claims.aud.unwrap_or_default();
+    if audience != token_uri(cloud) && audience != TOKEN_AUDIENCE {
         return oauth_error("invalid_grant", "Invalid JWT: the audience is not this token endpoint.");
     }
     if claims.exp.saturating_sub(claims.iat) > ASSERTION_LIFE {
@@ -211,10 +212,11 @@ pub(super) fn token(cloud: &Cloud, request: &Request) -> Response {
             "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.",
         );
     }
-    if claims.scope.is_empty() {
+    let scope = claims.scope.unwrap_or_default();
+    if scope.is_empty() {
         return oauth_error("invalid_scope", "Invalid OAuth scope or ID token audience provided.");
     }
-    let token = auth.issue(&claims.iss, &claims.scope);
+    let token = auth.issue(&claims.iss, &scope);
     Response::json(200, &json!({ "access_token": token, "expires_in": TOKEN_LIFE.as_secs(), "token_type": "Bearer" }))
 }
 

@@ -102,10 +102,10 @@ pub(super) fn new_id() -> String {
     (1_000_000_000_000_000_000 + rand::random::<u64>() % 8_000_000_000_000_000_000).to_string()
 }
 
-/// What changes whenever `value` does.
+/// What changes whenever `value` does; in the URL's alphabet, as the real ones are.
 pub(super) fn fingerprint(value: &Value) -> String {
     let digest = Sha256::digest(value.to_string().as_bytes());
-    base64::engine::general_purpose::STANDARD.encode(&digest[..8])
+    base64::engine::general_purpose::URL_SAFE.encode(&digest[..8])
 }
 
 /// A fingerprint as a client sends it back: either base64 alphabet, padded or not.

@@ -168,8 +168,7 @@ impl Build<'_> {
                 () = self.cancel().cancelled() => Err(Error::cancelled()),
             }
         };
-        let (key, looked_up) = tokio::join!(key, self.look_up());
-        let (found, key) = (looked_up?, key?);
+        let (key, found) = tokio::try_join!(key, self.look_up())?;
         self.make_disks().await?;
         let user = self.log_in_as(&found, key.as_ref()).await?;
         let told = self.launch(&found, &user, key.as_ref()).await?;
