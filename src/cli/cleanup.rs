@@ -102,5 +102,6 @@ async fn remove(run: &RunContext, item: &Item) -> Result<()> {
     let Some(sweeper) = sweeper else {
         return Err(Error::failed(format!("nothing here knows the provider {:?}", item.resource.provider)));
     };
-    sweeper.remove(run, item).await
+    sweeper.remove(run, item).await?;
+    run.ledger.entry(&item.key).gone()
 }
