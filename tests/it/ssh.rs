@@ -235,7 +235,7 @@ fn a_reboot_is_waited_for() {
     let block = |more: &str| {
         format!(
             "  provisioner \"shell\" {{\n    inline = [\"echo down\", \"{}\"]\n{more}\n  }}\n  provisioner \"shell\" {{\n    inline = [\"echo up again\"]\n  }}\n",
-            reboot.replace("$(", "$(").replace("%", "%%")
+            reboot
         )
     };
     let setup = Setup::new("", &block("    expect_disconnect = true"));
