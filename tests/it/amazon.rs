@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use crate::sshd::{self, Sshd};
 use crate::support::{Local, python};
 use image_action_localcloud::fault::Fault;
 use std::collections::BTreeMap;
@@ -368,4 +369,86 @@ async fn cleanup_empties_what_a_killed_build_left() {
         assert_eq!(cleaned.code, Some(0), "{call}: {}", cleaned.text);
         assert_eq!(site.left().await, Vec::<String>::new(), "{call}: {}", cleaned.text);
     }
+}
+
+/// The seed's source, or the same in other words where the seed is not there.
+fn seed_source() -> (String, bool) {
+    let seed = std::env::var("IMAGE_ACTION_SEED").ok();
+    let read = |dir: &String| {
+        let at = |name: &str| std::fs::read_to_string(format!("{dir}/files/templates/{name}"));
+        Some(at("aws-ubuntu.pkr.hcl").ok()? + &at("variables.pkr.hcl").ok()?)
+    };
+    match seed.as_ref().and_then(read) {
+        Some(text) => (text, true),
+        None => (std::fs::read_to_string(crate::support::script("../data/moto-source.pkr.hcl")).unwrap(), false),
+    }
+}
+
+/// What the build block adds: the address of the machine, which moto has not, and a provisioner that runs there.
+const MOTO_BUILD: &str = r#"
+build {
+  source "source.amazon-ebs.ubuntu" {
+    ssh_host = "127.0.0.1"
+    ssh_port = PORT
+  }
+  provisioner "shell" {
+    inline = ["echo reached by $(whoami)"]
+  }
+  post-processor "manifest" {
+    output = "manifest.json"
+  }
+}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_on_moto_makes_packers_calls() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    if sshd::missing() {
+        return;
+    }
+    let machine = Sshd::start("");
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let mut proxy = tokio::process::Command::new("python3")
+        .arg(crate::support::script("moto_proxy.py"))
+        .args([machine.dir.path().join("authorized").display().to_string(), at("log")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(proxy.stdout.take().unwrap()).read_line(&mut url).await.unwrap();
+    let pairs = [
+        ("AWS_ENDPOINT_URL", url.trim()),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_REGION", "us-west-2"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("IMAGE_ACTION_POLL_SCALE", "20"),
+    ];
+    let mut env: BTreeMap<String, String> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    env.insert("PATH".into(), std::env::var("PATH").unwrap());
+    let (source, of_seed) = seed_source();
+    std::fs::write(at("source.pkr.hcl"), source).unwrap();
+    std::fs::write(at("build.pkr.hcl"), MOTO_BUILD.replace("PORT", &machine.port.to_string())).unwrap();
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_image-action"))
+        .args(["build", "-color=false", "-var", &format!("ssh_username={}", machine.user), "."])
+        .args(["--state-dir", &at("state")])
+        .current_dir(dir.path())
+        .env_clear()
+        .envs(&env)
+        .output()
+        .await
+        .unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}\n{}", machine.log());
+    assert!(text.contains(&format!("reached by {}", machine.user)), "{text}");
+    let manifest = std::fs::read_to_string(at("manifest.json")).unwrap();
+    let recorded = std::env::var("IMAGE_ACTION_VECTORS").map(|v| format!("{v}/amazon-ebs-calls/a-seed-dev.txt"));
+    if let (Ok(recorded), true) = (recorded, of_seed) {
+        let listed = crate::support::script("../data/amazon-calls.txt");
+        python("amazon_calls.py", &[&at("log"), &recorded, listed.to_str().unwrap()], env.clone()).await;
+    }
+    python("aws_moto.py", &[&manifest], env).await;
 }
