@@ -7,6 +7,7 @@ mod access;
 pub mod convert;
 pub mod diag;
 pub mod eval;
+pub mod format;
 pub mod functions;
 pub mod gotemplate;
 pub mod number;
