@@ -27,6 +27,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Evaluate the expressions on standard input
     Console(ConsoleArgs),
+    /// Bring templates into their canonical layout
+    Fmt(FmtArgs),
     /// Check that the plugins a template asks for are built in
     Init(InitArgs),
     /// Remove what earlier runs have left in the clouds
@@ -37,9 +39,6 @@ pub enum Command {
     Action(ActionArgs),
     /// Print the version
     Version,
-    /// Format templates (not available yet)
-    #[command(hide = true)]
-    Fmt(Rest),
     /// Old JSON templates (not supported)
     #[command(hide = true)]
     Fix(Rest),
@@ -223,6 +222,26 @@ pub struct ConsoleArgs {
     #[command(flatten)]
     /// Variables.
     pub common: CommonArgs,
+}
+
+/// `fmt`
+#[derive(Debug, Args)]
+pub struct FmtArgs {
+    /// Files (*.pkr.hcl, *.pkrvars.hcl), directories with such files, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// Only look: exit code 3 where something would change
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub check: bool,
+    /// Show what changes
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub diff: bool,
+    /// Go into directories of directories too
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub recursive: bool,
+    /// Write what has changed
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool)]
+    pub write: bool,
 }
 
 /// `init`

@@ -6,6 +6,7 @@ mod build;
 mod cleanup;
 mod console;
 pub mod exit;
+mod fmt;
 mod init;
 mod inspect;
 pub mod local;
@@ -75,15 +76,12 @@ async fn command(command: Command, session: Session) -> Exit {
         Command::Validate(args) => validate::run(session, args).await,
         Command::Inspect(args) => inspect::run(session, args).await,
         Command::Console(args) => console::run(session, args).await,
+        Command::Fmt(args) => fmt::run(&session, &args),
         Command::Init(args) => init::run(&session, &args),
         Command::Cleanup(args) => cleanup::run(session, args).await,
         Command::Localcloud(args) => localcloud::run(&session, &args).await,
         Command::Action(args) => action::run(session, &args).await,
         Command::Version => version(&session),
-        Command::Fmt(_) => {
-            session.fail("fmt is not available yet; `packer fmt` formats templates");
-            Exit::Failed
-        }
         Command::Fix(_) | Command::Hcl2Upgrade(_) => {
             session.fail(
                 "JSON templates of before Packer 1.7 are not supported; `packer hcl2_upgrade` makes HCL2 of them",

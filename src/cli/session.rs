@@ -63,6 +63,13 @@ impl Session {
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());
     }
 
+    /// Writes a text as it is, with nothing added.
+    pub fn put(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        // A reader that has gone away does not want to know.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
     /// Shows what was found; whether there was an error.
     pub fn show(&self, diags: &Diagnostics, sources: &SourceMap) -> bool {
         // A person may be shown colours; a file or a pipe is not, in Packer neither.

@@ -15,8 +15,8 @@ use std::sync::Arc;
 const MAX_SYNTAX_ERRORS: usize = 10;
 /// Repeated keys of objects for which another name is tried before the parser's refusal is handed on.
 const MAX_REPEATED_KEYS: usize = 100;
-/// Texts beyond this are refused: offsets are counted and templates are written by people.
-const MAX_TEXT: usize = 16 << 20;
+/// Texts beyond this are refused, in bytes: offsets are counted and templates are written by people.
+pub const MAX_TEXT: usize = 16 << 20;
 
 /// Parses a file: attributes and blocks.
 ///

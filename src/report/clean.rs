@@ -69,7 +69,7 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 
 /// The runner takes a command at the beginning of a line and, of the old form, anywhere in it
 /// (`runner:src/Runner.Common/ActionCommand.cs`).
-fn break_commands(text: &str) -> String {
+pub fn break_commands(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
         let before = &text[..at];

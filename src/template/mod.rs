@@ -5,7 +5,7 @@
 
 mod body;
 pub mod build;
-mod discover;
+pub mod discover;
 mod dynamic;
 mod json;
 pub mod locals;

@@ -1,7 +1,7 @@
 //! Blanks between the tokens of a line.
 
-use super::lex::{Kind, Token, number};
 use super::Line;
+use super::lex::{Kind, Token, number};
 
 /// Sets the blanks before each token but the first of a line; those before comments at its end come later.
 pub(super) fn separate(tokens: &mut [Token<'_>], lines: &[Line]) {
@@ -44,9 +44,8 @@ fn apart(before: Option<&Token<'_>>, left: &Token<'_>, right: &Token<'_>) -> boo
 /// Whether a minus belongs to what follows, by what stands before it.
 fn is_sign(before: Option<&Token<'_>>) -> bool {
     use Kind::*;
-    before.is_none_or(|t| {
-        matches!(t.kind, OpenParen | OpenBrace | OpenBracket | Equal | Comma | Operator | Minus | Bang)
-    })
+    before
+        .is_none_or(|t| matches!(t.kind, OpenParen | OpenBrace | OpenBracket | Equal | Comma | Operator | Minus | Bang))
 }
 
 /// Whether the token at `i` keeps the blanks that it has, since `1 . 5` and `1.5` are not the same.

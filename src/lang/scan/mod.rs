@@ -6,6 +6,7 @@ mod text;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use std::sync::Arc;
+use unicode_normalization::char::is_combining_mark;
 
 /// What the text is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -200,7 +201,8 @@ impl Scanner<'_> {
             c if c == '_' || c.is_alphabetic() => {
                 self.begin_item(start);
                 let word = self.rest();
-                let end = word.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).unwrap_or(word.len());
+                let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-') || is_combining_mark(c);
+                let end = word.find(|c| !part(c)).unwrap_or(word.len());
                 // A letter that belongs to no word for this check still has to be passed by.
                 self.at += end.max(c.len_utf8());
             }
@@ -219,6 +221,12 @@ impl Scanner<'_> {
         let end = self.rest().find('\n').map_or(self.text.len(), |i| self.at + i);
         if self.mode == Mode::Expression && !self.breaks_count() {
             self.blank(self.at, end);
+        }
+        // A lone carriage return ends a comment for the parser only.
+        for b in &mut self.masked[self.at..end] {
+            if *b == b'\r' {
+                *b = b' ';
+            }
         }
         self.at = end;
     }

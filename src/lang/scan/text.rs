@@ -40,7 +40,8 @@ impl Scanner<'_> {
             let blanks = line.len() - line.trim_start_matches([' ', '\t']).len();
             let name = self.at + blanks..self.at + blanks + mark.len();
             let lookalike = line[blanks..].starts_with(mark.as_str());
-            if line.trim() == mark {
+            // Without a line break behind it, it is no end.
+            if line.trim() == mark && line_end < self.text.len() {
                 self.at = name.end;
                 return self.end_template();
             }
