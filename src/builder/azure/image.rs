@@ -80,10 +80,11 @@ async fn snapshots(work: &Work<'_>, machine: &Value, location: &str) -> Result<V
             "location": location, "tags": work.tags,
             "properties": { "creationData": { "createOption": "Copy", "sourceResourceId": disk } },
         });
-        let entry = work.create("snapshot", id, work.creator.compute.put_snapshot(id, &body)).await?;
+        let entry = work.create("snapshot", id, || work.creator.compute.put_snapshot(id, &body)).await?;
         Ok::<_, Error>((entry, id.clone()))
     });
-    futures_util::future::try_join_all(all).await
+    // All to their ends: a call that is dropped half-way may still arrive, after the clean-up.
+    futures_util::future::join_all(all).await.into_iter().collect()
 }
 
 async fn managed(work: &Work<'_>, location: &str) -> Result<(Entry, String)> {
@@ -96,7 +97,7 @@ async fn managed(work: &Work<'_>, location: &str) -> Result<(Entry, String)> {
             "storageProfile": { "zoneResilient": work.config.managed_image_zone_resilient },
         },
     });
-    let entry = work.create("image", &id, work.creator.compute.put_image(&id, &body)).await?;
+    let entry = work.create("image", &id, || work.creator.compute.put_image(&id, &body)).await?;
     Ok((entry, id))
 }
 
@@ -118,7 +119,7 @@ async fn publish(
         names.join(", ")
     ));
     let body = version_body(work, gallery, source, location, &regions);
-    let call = work.creator.compute.put_version(id, &body);
+    let call = || work.creator.compute.put_version(id, &body);
     let entry = work.create_within("gallery-image-version", id, work.config.shared_image_gallery_timeout, call).await?;
     Ok((entry, id.to_owned(), names))
 }

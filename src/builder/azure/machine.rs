@@ -61,7 +61,7 @@ pub async fn group(work: &Work<'_>, location: &str) -> Result<()> {
     work.cx.say(format!("Making the resource group {} in {location}", work.names.group));
     let id = work.account.arm.group(&work.names.group);
     let body = json!({ "location": location, "tags": work.temporary_tags() });
-    work.temporary("resource-group", &id, work.creator.arm.put(&id, &body)).await?;
+    work.temporary("resource-group", &id, || work.creator.arm.put(&id, &body)).await?;
     Ok(())
 }
 
@@ -80,26 +80,28 @@ pub async fn network(work: &Work<'_>, found: &Found) -> Result<String> {
     let make_address = async {
         let Some(id) = &address else { return Ok(()) };
         let body = address_body(&found.location, &tags, standard, &names.machine);
-        work.temporary("public-ip", id, work.creator.arm.put(id, &body)).await
+        work.temporary("public-ip", id, || work.creator.arm.put(id, &body)).await
     };
     let make_security = async {
         let Some(id) = &security else { return Ok(()) };
         let body = security_body(&found.location, &tags, config);
-        work.temporary("network-security-group", id, work.creator.arm.put(id, &body)).await
+        work.temporary("network-security-group", id, || work.creator.arm.put(id, &body)).await
     };
-    tokio::try_join!(make_address, make_security)?;
+    // Both to their ends: a call that is dropped half-way may still arrive, after the clean-up.
+    let (made_address, made_security) = tokio::join!(make_address, make_security);
+    made_address.and(made_security)?;
     let subnet = match &found.subnet {
         Some(subnet) => subnet.clone(),
         None => {
             let id = work.id(NETWORK, &names.network);
             let body = network_body(&found.location, &tags, &names.subnet, security.as_deref());
-            work.temporary("virtual-network", &id, work.creator.arm.put(&id, &body)).await?;
+            work.temporary("virtual-network", &id, || work.creator.arm.put(&id, &body)).await?;
             format!("{id}/subnets/{}", names.subnet)
         }
     };
     let id = work.id(INTERFACE, &names.interface);
     let body = interface_body(&found.location, &tags, &subnet, address.as_deref(), config.accelerated_networking);
-    work.temporary("network-interface", &id, work.creator.arm.put(&id, &body)).await?;
+    work.temporary("network-interface", &id, || work.creator.arm.put(&id, &body)).await?;
     Ok(id)
 }
 
@@ -235,7 +237,7 @@ pub async fn launch(work: &Work<'_>, found: &Found, interface: &str, key: Option
         let disk = work.id("Microsoft.Compute/disks", &disk);
         lines.push((work.intent("disk", &disk)?, disk));
     }
-    let made = work.temporary("virtual-machine", &id, work.creator.compute.put_machine(&id, &body)).await;
+    let made = work.temporary("virtual-machine", &id, || work.creator.compute.put_machine(&id, &body)).await;
     let items = cx.ledger().items();
     let refused = items.iter().any(|i| i.resource.name == id && i.state == image_action_engine::ledger::State::Gone);
     for (entry, disk) in &lines {
@@ -243,7 +245,7 @@ pub async fn launch(work: &Work<'_>, found: &Found, interface: &str, key: Option
         if refused { entry.gone()? } else { entry.created(disk)? }
     }
     made?;
-    let machine = work.account.compute.machine(&id).await?;
+    let machine = work.soon(|| work.account.compute.machine(&id)).await?;
     note_disks(work, &machine)?;
     Ok(machine)
 }
@@ -443,7 +445,7 @@ pub async fn address(work: &Work<'_>) -> Result<String> {
     } else {
         (work.id(INTERFACE, &names.interface), "/properties/ipConfigurations/0/properties/privateIPAddress", "private")
     };
-    let found = work.account.arm.get(&id).await?;
+    let found = work.soon(|| work.account.arm.get(&id)).await?;
     let address = found.pointer(place).and_then(Value::as_str).filter(|a| !a.is_empty());
     address.map(str::to_owned).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, format!("the machine {} has no {kind} address", names.machine))

@@ -112,13 +112,17 @@ async fn subnet(work: &Work<'_>) -> Result<Option<String>> {
         ));
     };
     let subnets = arm.list(&format!("{network}/subnets"), NETWORK).await?;
-    let ids: Vec<&str> = subnets.iter().filter_map(|s| s.get("id").and_then(Value::as_str)).collect();
+    let wanted = config.virtual_network_subnet_name.as_str();
+    let ids = subnets.iter().filter_map(|s| s.get("id").and_then(Value::as_str));
+    let ids: Vec<&str> = ids.filter(|id| wanted.is_empty() || last(id).eq_ignore_ascii_case(wanted)).collect();
     match ids.as_slice() {
         [only] => Ok(Some((*only).to_owned())),
-        _ => Err(missing(
-            format!("the network {name} has {} subnets", ids.len()),
-            "set virtual_network_resource_group_name and virtual_network_subnet_name",
-        )),
+        [] if !wanted.is_empty() => {
+            Err(missing(format!("the network {name} has no subnet {wanted}"), "check virtual_network_subnet_name"))
+        }
+        _ => {
+            Err(missing(format!("the network {name} has {} subnets", subnets.len()), "set virtual_network_subnet_name"))
+        }
     }
 }
 

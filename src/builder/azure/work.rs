@@ -7,10 +7,12 @@ use crate::http::Answer;
 use crate::names::Names;
 use crate::operation;
 use image_action_engine::ledger::{EXPIRES_TAG, Entry, RUN_TAG};
+use image_action_engine::wait::{NOT_FOUND_GRACE, POLL_PAUSES, pause, scaled};
 use image_action_engine::{BuildContext, CancellationToken, Resource, Result};
 use reqwest::Method;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The `provider` of our lines in the ledger.
 pub const PROVIDER: &str = "azure";
@@ -104,39 +106,67 @@ impl<'a> Work<'a> {
     ///
     /// # Errors
     /// What was refused, or failed later; the ledger knows what is there.
-    pub async fn create(
-        &self,
-        kind: &str,
-        id: &str,
-        call: impl Future<Output = std::result::Result<Answer, Failure>>,
-    ) -> Result<Entry> {
+    pub async fn create<F>(&self, kind: &str, id: &str, call: impl Fn() -> F) -> Result<Entry>
+    where
+        F: Future<Output = std::result::Result<Answer, Failure>>,
+    {
         self.create_within(kind, id, self.config.polling_duration_timeout, call).await
     }
     /// As [`Work::create`], for what goes again with the build: the ledger alone remembers it.
     ///
     /// # Errors
     /// As [`Work::create`].
-    pub async fn temporary(
-        &self,
-        kind: &str,
-        id: &str,
-        call: impl Future<Output = std::result::Result<Answer, Failure>>,
-    ) -> Result<()> {
+    pub async fn temporary<F>(&self, kind: &str, id: &str, call: impl Fn() -> F) -> Result<()>
+    where
+        F: Future<Output = std::result::Result<Answer, Failure>>,
+    {
         self.create(kind, id, call).await.map(drop)
+    }
+    /// Makes a call again while it does not find what we have just made ourselves: news take a while to be known everywhere.
+    ///
+    /// # Errors
+    /// The call's own.
+    pub async fn soon<T, F>(&self, call: impl Fn() -> F) -> std::result::Result<T, Failure>
+    where
+        F: Future<Output = std::result::Result<T, Failure>>,
+    {
+        let end = Instant::now() + NOT_FOUND_GRACE;
+        for round in 0.. {
+            let failure = match call().await {
+                Err(failure) if self.misses_our_own(&failure) => failure,
+                answer => return answer,
+            };
+            let next = scaled(POLL_PAUSES[usize::min(round, POLL_PAUSES.len() - 1)]);
+            if Instant::now() + next > end || pause(next, &self.cx.cancel).await.is_err() {
+                return Err(failure);
+            }
+        }
+        call().await
+    }
+    /// Whether a call failed because something of ours is not found.
+    fn misses_our_own(&self, failure: &Failure) -> bool {
+        const CODES: [&str; 4] = ["ResourceGroupNotFound", "ResourceNotFound", "NotFound", "InvalidResourceReference"];
+        let names = &self.names;
+        let own = [&names.machine, &names.interface, &names.address, &names.security, &names.network];
+        let group = self.own_group() && failure.message.contains(&names.group);
+        CODES.contains(&failure.code.as_str()) && (group || own.iter().any(|name| failure.message.contains(*name)))
     }
     /// As [`Work::create`], within another time.
     ///
     /// # Errors
     /// As [`Work::create`].
-    pub async fn create_within(
+    pub async fn create_within<F>(
         &self,
         kind: &str,
         id: &str,
         deadline: Duration,
-        call: impl Future<Output = std::result::Result<Answer, Failure>>,
-    ) -> Result<Entry> {
+        call: impl Fn() -> F,
+    ) -> Result<Entry>
+    where
+        F: Future<Output = std::result::Result<Answer, Failure>>,
+    {
         let entry = self.intent(kind, id)?;
-        let answer = noted(&entry, call.await)?;
+        let answer = noted(&entry, self.soon(call).await)?;
         entry.created(id)?;
         let what = format!("{} {} to be made", kind.replace('-', " "), last(id));
         operation::finish(&self.account.arm, &Method::PUT, id, answer, &what, deadline).await?;

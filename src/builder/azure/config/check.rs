@@ -76,6 +76,7 @@ impl Checker<'_> {
 pub fn check(config: &Arm, body: &Block, cx: &PrepareContext) -> Diagnostics {
     let mut c = Checker { body, found: Diagnostics::new() };
     access(&mut c, &config.access, &cx.env);
+    meaningless(&mut c, config);
     source(&mut c, config);
     place(&mut c, config);
     machine(&mut c, config, cx.validating);
@@ -133,6 +134,19 @@ fn access(c: &mut Checker, access: &Access, env: &Env) {
     if given.is_empty() && workflow {
         c.together("oidc_request_url", "oidc_request_token");
         c.together("oidc_request_token", "oidc_request_url");
+    }
+}
+
+/// Options of the common groups that say nothing to Azure.
+fn meaningless(c: &mut Checker, config: &Arm) {
+    for name in ["object_id", "ssh_keypair_name", "temporary_key_pair_name"] {
+        if c.is_set(name) {
+            c.warn(name, format!("`{name}` has no meaning for azure-arm."), "leave it out");
+        }
+    }
+    let kind = config.communicator.temporary_key_pair_type.as_str();
+    if !matches!(kind, "" | "rsa" | "ed25519") && !unknown(kind) {
+        c.wrong("temporary_key_pair_type", format!("Azure takes no {kind} keys."), "use rsa or ed25519");
     }
 }
 
