@@ -2,7 +2,7 @@
 
 use crate::builder;
 use crate::datasource::{self, http::HttpData, null::NullData};
-use crate::postprocessor::{checksum, manifest};
+use crate::postprocessor::{self as after, artifice, checksum, compress, manifest};
 use crate::provisioner::{ansible, breakpoint, file, shell, shell_local, sleep};
 use crate::template::packer_block::RequiredPlugin;
 use image_action_amazon as amazon;
@@ -62,8 +62,11 @@ pub const PROVISIONERS: &[Component<dyn Provisioner>] = &[
 
 /// `post-processor "NAME"`
 pub const POST_PROCESSORS: &[Component<dyn PostProcessor>] = &[
+    Component { name: "artifice", schema: artifice::ArtificeConfig::schema, make: artifice::make },
     Component { name: "checksum", schema: checksum::ChecksumConfig::schema, make: checksum::make },
+    Component { name: "compress", schema: compress::CompressConfig::schema, make: compress::make },
     Component { name: "manifest", schema: manifest::ManifestConfig::schema, make: manifest::make },
+    Component { name: "shell-local", schema: shell_local::ShellLocalConfig::schema, make: after::shell_local::make },
 ];
 
 /// `data "NAME"`

@@ -253,7 +253,10 @@ async fn one(run: Arc<RunContext>, build: PlannedBuild, position: usize) -> Buil
     BuildOutcome { name: build.name, source_type: build.source_type, elapsed, result, kept }
 }
 
-/// Runs every chain on the builder's artifact. The image is kept when a chain fails: it was asked for, and it exists.
+/// Runs every chain on the builder's artifact.
+///
+/// The image is kept when a chain fails: it was asked for, and it exists. Where all worked and no chain keeps it (its files
+/// went into an archive, say), its files are removed.
 async fn post_process(
     cx: &BuildContext,
     chains: &[Vec<PostProcessorStep>],
@@ -262,13 +265,20 @@ async fn post_process(
 ) -> Result<Vec<Artifact>> {
     let mut results = Vec::new();
     let mut failures: Vec<Error> = Vec::new();
+    let mut keep = chains.is_empty();
     for chain in chains {
-        match run_chain(cx, chain, &artifact).await {
+        let mut kept_by_chain = false;
+        match run_chain(cx, chain, &artifact, &mut kept_by_chain).await {
             Ok(more) => results.extend(more),
             Err(e) => failures.push(e),
         }
+        keep |= kept_by_chain;
     }
-    results.insert(0, artifact);
+    if keep || !failures.is_empty() || !artifact.images.is_empty() {
+        results.insert(0, artifact);
+    } else {
+        remove_files(cx, &artifact);
+    }
     if failures.is_empty() {
         return Ok(results);
     }
@@ -280,7 +290,25 @@ async fn post_process(
     }))
 }
 
-async fn run_chain(cx: &BuildContext, chain: &[PostProcessorStep], artifact: &Artifact) -> Result<Vec<Artifact>> {
+/// Removes the local files of an artifact that nobody keeps.
+fn remove_files(cx: &BuildContext, artifact: &Artifact) {
+    for file in &artifact.files {
+        match std::fs::remove_file(cx.run.cwd.join(file)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                cx.warn(format!("{} was to be removed and is still there: {e}", file.display()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Runs one chain; what it made. `kept` is set where it keeps the artifact that it begins with.
+async fn run_chain(
+    cx: &BuildContext,
+    chain: &[PostProcessorStep],
+    artifact: &Artifact,
+    kept: &mut bool,
+) -> Result<Vec<Artifact>> {
     let mut made = Vec::new();
     let mut current = artifact.clone();
     for (n, step) in chain.iter().enumerate() {
@@ -295,8 +323,10 @@ async fn run_chain(cx: &BuildContext, chain: &[PostProcessorStep], artifact: &Ar
             .await
             .map_err(|e| e.context(format!("post-processor \"{}\"", step.kind)))?;
         let keep = outcome.keep_forced || step.keep_input_artifact.unwrap_or(outcome.keep);
-        if n > 0 && keep {
-            made.push(current);
+        match (n, keep) {
+            (0, keep) => *kept = keep,
+            (_, true) => made.push(current),
+            (_, false) => remove_files(cx, &current),
         }
         match outcome.artifact {
             Some(next) => current = next,

@@ -1,7 +1,10 @@
 //! What takes an artifact further: one file each.
 
+pub mod artifice;
 pub mod checksum;
+pub mod compress;
 pub mod manifest;
+pub mod shell_local;
 
 use image_action_engine::{BuildContext, Error, Result};
 use image_action_lang::gotemplate::{self, Data, functions};

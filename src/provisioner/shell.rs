@@ -196,7 +196,7 @@ impl Shell {
             }
             ExitStatus::Code(code) if valid.contains(&i64::from(code)) => Ok(()),
             ExitStatus::Code(code) => {
-                Err(Error::failed(format!("{shown} ended with exit code {code} (allowed: {})", codes(&valid)))
+                Err(Error::failed(format!("{shown} ended with a non-zero exit status: {code} (allowed: {})", codes(&valid)))
                     .detail(tail))
             }
         }

@@ -76,7 +76,7 @@ pub fn finish(
             return Ok(None);
         }
         let result = if field.late {
-            gotemplate::check(text).map(|()| None)
+            gotemplate::check_with(text, functions).map(|()| None)
         } else {
             gotemplate::render(text, &data, functions).map(Some)
         };
