@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod failures;
+mod golden;
+mod job;
+
 use crate::support::{Local, python};
 
 #[tokio::test(flavor = "multi_thread")]
