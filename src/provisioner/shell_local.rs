@@ -225,7 +225,11 @@ async fn one(
     if valid.contains(&code) {
         return Ok(());
     }
-    let how = if code < 0 { "was ended by a signal".to_owned() } else { format!("ended with a non-zero exit status: {code}") };
+    let how = if code < 0 {
+        "was ended by a signal".to_owned()
+    } else {
+        format!("ended with a non-zero exit status: {code}")
+    };
     let error = Error::failed(format!("{shown} {how} (allowed: {})", codes(&valid))).detail(tail);
     Err(if code == 126 { error.hint("is the script executable? (chmod +x)") } else { error })
 }

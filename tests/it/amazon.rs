@@ -300,7 +300,8 @@ async fn what_passes_does_not_stop_a_build() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_is_said_within_seconds() {
-    let cases: [(&[(&str, &str)], &[&str], &str); 4] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str);
+    let cases: [Case<'_>; 4] = [
         (&[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")], &[], "sts:GetCallerIdentity in us-west-2 got no answer"),
         (&[], &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "needs AWS credentials, and there are none"),
         (&[("AWS_PROFILE", "nobody")], &[], "the AWS profile \"nobody\" does not exist"),

@@ -47,7 +47,9 @@ async fn an_interrupted_build_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_is_interrupted_while_the_image_is_made_leaves_nothing() {
     let job = Job::new("instance_name = \"one\"", "").await;
-    job.fault(json!({ "matches": "operation insert projects/local-project/global/images", "delay_ms": 1500, "times": 1 }));
+    job.fault(
+        json!({ "matches": "operation insert projects/local-project/global/images", "delay_ms": 1500, "times": 1 }),
+    );
     let going = job.start_build(&[]);
     job.wait_for_call("POST projects/local-project/global/images").await;
     going.signal(Signal::SIGTERM);
@@ -57,7 +59,10 @@ async fn a_build_that_is_interrupted_while_the_image_is_made_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_build_is_swept_by_its_ledger() {
-    for call in ["POST projects/local-project/zones/us-central1-a/instances", "GET projects/local-project/zones/us-central1-a/instances/one"] {
+    for call in [
+        "POST projects/local-project/zones/us-central1-a/instances",
+        "GET projects/local-project/zones/us-central1-a/instances/one",
+    ] {
         let job = Job::new("instance_name = \"one\"", SLEEPS).await;
         let going = job.start_build(&[]);
         job.wait_for_call(call).await;
@@ -75,14 +80,18 @@ async fn an_instance_whose_operation_fails_leaves_no_disk() {
     let job = Job::new("", "").await;
     let quota = json!({ "matches": "operation insert projects/local-project/zones/us-central1-a/instances", "code": "QUOTA_EXCEEDED", "message": "Quota 'CPUS' exceeded.  Limit: 24.0 in region us-central1.", "status": 403 });
     job.fault(quota);
-    job.build(&[]).await.expect(1, &["instances.insert of packer-", "Quota 'CPUS' exceeded.", "(QUOTA_EXCEEDED)", "hint: ask for more quota"]);
+    job.build(&[]).await.expect(
+        1,
+        &["instances.insert of packer-", "Quota 'CPUS' exceeded.", "(QUOTA_EXCEEDED)", "hint: ask for more quota"],
+    );
     assert_eq!(job.existing(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_permission_is_one_line_with_its_cure() {
     let job = Job::new("", "").await;
-    let message = "Required 'compute.instances.create' permission for 'projects/local-project/zones/us-central1-a/instances/x'";
+    let message =
+        "Required 'compute.instances.create' permission for 'projects/local-project/zones/us-central1-a/instances/x'";
     job.fault(json!({ "matches": "POST projects/local-project/zones/us-central1-a/instances", "status": 403, "code": "forbidden", "message": message }));
     job.build(&[]).await.expect(1, &[message, "hint: grant compute.instances.create"]);
     // A refused call has made nothing: there is nothing to remove.
@@ -101,7 +110,9 @@ async fn an_image_whose_operation_fails_is_a_failure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_takes_too_long_names_the_option() {
     let job = Job::new("state_timeout = \"1s\"", "").await;
-    job.fault(json!({ "matches": "operation insert projects/local-project/global/images", "delay_ms": 3000, "times": 1 }));
+    job.fault(
+        json!({ "matches": "operation insert projects/local-project/global/images", "delay_ms": 3000, "times": 1 }),
+    );
     job.build(&[]).await.expect(1, &["gave up waiting for images.insert", "raise state_timeout"]);
     assert_eq!(job.existing(), Vec::<String>::new());
 }
@@ -129,7 +140,9 @@ async fn what_passes_by_itself_is_tried_again() {
     let job = Job::new("", "").await;
     job.fault(json!({ "matches": "POST projects/local-project/zones/us-central1-a/instances", "status": 503, "message": "Backend Error", "times": 2 }));
     job.fault(json!({ "matches": "/operations/", "status": 503, "message": "Backend Error", "times": 3 }));
-    job.fault(json!({ "matches": "DELETE projects/local-project/zones/us-central1-a/disks", "reset": true, "times": 1 }));
+    job.fault(
+        json!({ "matches": "DELETE projects/local-project/zones/us-central1-a/disks", "reset": true, "times": 1 }),
+    );
     job.build(&[]).await.expect(0, &[]);
     assert_eq!(job.existing(), [format!("image {IMAGE}")]);
 }
@@ -160,7 +173,9 @@ async fn a_disk_of_an_earlier_build_is_not_built_upon() {
     job.fault(json!({ "matches": "DELETE projects/local-project/zones/us-central1-a/disks", "status": 403, "code": "forbidden", "message": "no", "times": 1 }));
     job.build(&[]).await.expect(1, &[]);
     assert_eq!(job.existing(), ["disk one"]);
-    job.build(&[]).await.expect(1, &["the disk one exists already in us-central1-a", "gcloud compute disks delete one"]);
+    job.build(&[])
+        .await
+        .expect(1, &["the disk one exists already in us-central1-a", "gcloud compute disks delete one"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +193,10 @@ async fn without_credentials_or_an_answer_it_ends_within_seconds() {
     job.set("GOOGLE_APPLICATION_CREDENTIALS", "");
     job.set("GCE_METADATA_HOST", "127.0.0.1:1");
     let begin = std::time::Instant::now();
-    job.build(&[]).await.expect(1, &["there are no Google Cloud credentials", "hint: set credentials_file, or GOOGLE_APPLICATION_CREDENTIALS"]);
+    job.build(&[]).await.expect(
+        1,
+        &["there are no Google Cloud credentials", "hint: set credentials_file, or GOOGLE_APPLICATION_CREDENTIALS"],
+    );
     let mut job = Job::new("", "").await;
     job.set("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", "http://127.0.0.1:1/compute/v1/");
     job.build(&[]).await.expect(1, &["images.get of", "got no answer", "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"]);
@@ -188,7 +206,9 @@ async fn without_credentials_or_an_answer_it_ends_within_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_image_that_is_nowhere_names_where_it_was_looked_for() {
     let job = Job::new("source_image_project_id = [\"debian-cloud\", \"no-such\"]", "").await;
-    job.build(&[]).await.expect(1, &["the image family \"ubuntu-2204-lts\" is in none of the projects debian-cloud, no-such"]);
+    job.build(&[])
+        .await
+        .expect(1, &["the image family \"ubuntu-2204-lts\" is in none of the projects debian-cloud, no-such"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,9 +77,9 @@ fn equal(text: &str) -> String {
         (r"\bubuntu:ssh|\broot:ssh", "<USER>:ssh"),
         (r"ssh-<KEY> \w+", "ssh-<KEY> <USER>"),
     ];
-    rules.iter().fold(text.to_owned(), |text, (from, to)| {
-        regex::Regex::new(from).unwrap().replace_all(&text, *to).into_owned()
-    })
+    rules
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| regex::Regex::new(from).unwrap().replace_all(&text, *to).into_owned())
 }
 
 fn equal_body(body: &Value) -> Value {
@@ -213,7 +213,8 @@ async fn requests_and_answers_are_as_google_describes_them() {
     std::fs::write(&log, serde_json::to_vec(&job.local.running.cloud.log()).unwrap()).unwrap();
     let said = python("google_contract.py", &[log.to_str().unwrap()], job.local.env()).await;
     assert!(said.contains("compute.instances.insert") && said.contains("compute.images.insert"), "{said}");
-    let manifest: Value = serde_json::from_slice(&std::fs::read(job.dir.path().join("manifest.json")).unwrap()).unwrap();
+    let manifest: Value =
+        serde_json::from_slice(&std::fs::read(job.dir.path().join("manifest.json")).unwrap()).unwrap();
     let build = &manifest["builds"][0];
     assert_eq!((&build["builder_type"], &build["artifact_id"]), (&json!("googlecompute"), &json!(IMAGE)));
 }

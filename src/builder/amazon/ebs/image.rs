@@ -227,7 +227,7 @@ async fn copy_to(work: &Work<'_>, source: &Made, region: &str) -> Result<Made> {
     let creator = work.creator_in(region);
     let token = image_action_lang::gotemplate::functions::time_ordered_uuid(chrono::Utc::now());
     let tags = tags::own(work.cx);
-    let minutes = ami.snapshot_copy_duration_minutes.and_then(|m| m.try_into().ok());
+    let minutes = ami.snapshot_copy_duration_minutes;
     let request = creator
         .client
         .copy_image()
@@ -303,7 +303,13 @@ async fn tag(ec2: &Ec2, resources: Vec<String>, tags: &BTreeMap<String, String>)
 /// When the image becomes deprecated, and whether it can be deregistered. A refusal is told, and the image is kept.
 async fn lifecycle(work: &Work<'_>, ec2: &Ec2, image: &Made) -> Result<()> {
     let ami = &work.config.ami;
-    let refused = |e: Error| if e.is_cancelled() { Err(e) } else { Ok(work.cx.error(e.to_string())) };
+    let refused = |e: Error| {
+        if e.is_cancelled() {
+            return Err(e);
+        }
+        work.cx.error(e.to_string());
+        Ok(())
+    };
     if let Ok(at) = chrono::DateTime::parse_from_rfc3339(&ami.deprecate_at) {
         work.cx.message(format!("{} in {} becomes deprecated at {}", image.id, image.region, ami.deprecate_at));
         let request =
