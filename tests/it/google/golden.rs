@@ -2,6 +2,8 @@
 //! (`googlecompute-calls/a-seed.txt` in the folder that `IMAGE_ACTION_VECTORS` names), and against Google's own description of
 //! its API.
 
+#![allow(clippy::print_stderr)]
+
 use super::job::{IMAGE, Job};
 use crate::sshd::Sshd;
 use crate::support::python;
