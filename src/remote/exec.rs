@@ -298,14 +298,14 @@ const KILL: &str = r#"
 list() {
   live=
   all=$(sed -n 's/^\([0-9]*\) (.*) [^ZX] \([0-9]*\) [0-9]* \([0-9]*\) .*/\1:\2:\3/p' /proc/[0-9]*/stat 2>/dev/null)
-  found=" $root " grown=1
+  grown=1
   while [ "$grown" = 1 ]; do
     grown=0
     for entry in $all; do
       pid=${entry%%:*} rest=${entry#*:}
       case "$live " in *" $pid "*) continue ;; esac
       case "$found" in
-        *" $pid "* | *" ${rest%%:*} "* | *" ${rest#*:} "*) found="$found$pid " live="$live $pid" grown=1 ;;
+        *" $pid "* | *" ${rest%%:*} "* | *" ${rest#*:} "*) found="$found$pid ${rest#*:} " live="$live $pid" grown=1 ;;
       esac
     done
   done
@@ -314,6 +314,8 @@ signal() {
   kill -"$1" $live 2>/dev/null || sudo -n kill -"$1" $live 2>/dev/null
 }
 if [ ! -d /proc/self ]; then kill -TERM -- -$root 2>/dev/null; sleep 1; kill -KILL -- -$root 2>/dev/null; exit; fi
+# Kept from one look to the next: who loses its parent is still known.
+found=" $root "
 list
 [ -n "$live" ] || exit 0
 signal TERM
