@@ -15,6 +15,9 @@ use image_action_lang::gotemplate::{Data, Node};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// How often ansible connects again after ssh's own status 255; its default is not at all.
+const SSH_RETRIES: (&str, &str) = ("ANSIBLE_SSH_RETRIES", "3");
+
 /// One line of the inventory. Packer writes the names of ansible 1 where it did not look at the version; those of today are
 /// right everywhere.
 const HOST_LINE: &str = "{{ .HostAlias }} ansible_host={{ .Host }} ansible_user={{ .User }} ansible_port={{ .Port }}\n";
@@ -224,6 +227,10 @@ impl Run<'_> {
         if sockets.as_os_str().len() <= SOCKET_DIR_LIMIT {
             // Connections that ansible keeps open are found here, and ended with the run.
             self.env.push(("ANSIBLE_SSH_CONTROL_PATH_DIR".to_owned(), sockets.display().to_string()));
+        }
+        // ansible takes a connection that is lost for a machine that is gone, unless it is told to look again.
+        if self.cx.env().get(SSH_RETRIES.0).is_none() {
+            self.env.push((SSH_RETRIES.0.to_owned(), SSH_RETRIES.1.to_owned()));
         }
         for variable in &self.config.ansible_env_vars {
             let variable = render(self.cx, "ansible_env_vars", variable, &self.data)?;

@@ -178,7 +178,7 @@ fn a_failing_script_says_how_and_stops_the_build() {
 "#,
     );
     let text = setup.failed();
-    assert!(text.contains("exit code 7") && line(&text, "about to fail") && line(&text, "cleaning up"), "{text}");
+    assert!(text.contains("exit status: 7") && line(&text, "about to fail") && line(&text, "cleaning up"), "{text}");
     assert!(!text.contains("never"), "{text}");
 }
 

@@ -94,7 +94,8 @@ fn packers(path: &std::path::Path) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::new();
     let mut body = String::new();
     let take = |calls: &mut Vec<Call>, body: &mut String| {
-        if let (Some(last), false) = (calls.last_mut(), body.is_empty()) {
+        // An empty POST is written as `(no body)`.
+        if let (Some(last), true) = (calls.last_mut(), body.starts_with('{')) {
             last.body = equal_body(&serde_json::from_str(body).unwrap());
         }
         body.clear();
