@@ -1,6 +1,7 @@
 //! KMS: keys and aliases, as far as images need them.
 
-use super::world::{Key, Region};
+use super::resources::Key;
+use super::world::Region;
 use super::{ACCOUNT, Answer, Call, Refused};
 use crate::cloud::Cloud;
 use serde_json::{Value, json};

@@ -2,8 +2,10 @@
 //! signature says.
 
 mod ec2;
+mod fixtures;
 mod kms;
 mod query;
+mod resources;
 mod sts;
 mod world;
 

@@ -93,6 +93,8 @@ impl Recipe {
                       \"$1\"/etc/apt/apt.conf.d/99mmdebstrap; : >\"$1\"/etc/machine-id; \
                       rm -f \"$1\"/etc/resolv.conf \"$1\"/etc/hostname";
         command.arg(format!("--customize-hook={finish}"));
+        // Without sources mmdebstrap takes the default ones that it knows for the release, updates and security included.
+        command.arg(format!("--components={}", self.distribution.components()));
         command.arg(&self.distribution.codename).arg(tar).args(&self.sources);
         command
     }
@@ -243,4 +245,20 @@ fn check_shell(root: &Path) -> Result<(), GuestError> {
         return Ok(());
     }
     Err(failed(format!("{} has no /bin/sh: it is not the root of a Linux system", root.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn without_sources_mmdebstrap_chooses_its_own_mirrors() {
+        let distribution = Distribution { id: "ubuntu".into(), codename: "noble".into() };
+        let recipe = Recipe { distribution, sources: Vec::new(), certificates: Vec::new(), apt_conf: String::new() };
+        let command = recipe.command(Path::new("/root.tar"));
+        let arguments: Vec<_> = command.as_std().get_args().map(|a| a.to_str().unwrap()).collect();
+        assert!(arguments.contains(&"--components=main,universe"), "{arguments:?}");
+        assert_eq!(arguments[arguments.len() - 2..], ["noble", "/root.tar"]);
+    }
 }

@@ -22,27 +22,13 @@ impl Distribution {
         Some(Self { id, codename: get("VERSION_CODENAME").filter(|c| !c.is_empty())? })
     }
 
-    /// The distribution's public mirrors, where this machine's own sources say nothing usable.
-    fn default_sources(&self) -> Vec<String> {
-        let name = &self.codename;
-        if self.id == "debian" {
-            vec![
-                format!("deb http://deb.debian.org/debian {name} main"),
-                format!("deb http://deb.debian.org/debian {name}-updates main"),
-                format!("deb http://deb.debian.org/debian-security {name}-security main"),
-            ]
-        } else {
-            let with = "main universe";
-            vec![
-                format!("deb http://archive.ubuntu.com/ubuntu {name} {with}"),
-                format!("deb http://archive.ubuntu.com/ubuntu {name}-updates {with}"),
-                format!("deb http://security.ubuntu.com/ubuntu {name}-security {with}"),
-            ]
-        }
+    /// Components of the archive that Debian's and Ubuntu's own images have in their sources.
+    pub fn components(&self) -> &'static str {
+        if self.id == "ubuntu" { "main,universe" } else { "main" }
     }
 }
 
-/// One-line sources for a guest out of this machine's files in `/etc/apt`.
+/// One-line sources for a guest out of this machine's files in `/etc/apt`; none where they name nothing that a guest can use.
 pub fn of_this_machine(apt: &Path, distribution: &Distribution) -> Vec<String> {
     let mut files = vec![apt.join("sources.list")];
     if let Ok(entries) = std::fs::read_dir(apt.join("sources.list.d")) {
@@ -60,7 +46,7 @@ pub fn of_this_machine(apt: &Path, distribution: &Distribution) -> Vec<String> {
         lines.extend(found.into_iter().filter_map(|s| s.usable(distribution)));
     }
     lines.dedup();
-    if lines.is_empty() { distribution.default_sources() } else { lines }
+    lines
 }
 
 #[derive(Debug, Default)]
@@ -173,12 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn mirrors_that_only_this_machine_can_read_are_replaced() {
+    fn mirrors_that_only_this_machine_can_read_are_passed_over() {
         let apt = tempfile::tempdir().unwrap();
         let line = "deb mirror+file:/etc/apt/apt-mirrors.txt noble main\ndeb cdrom:[x]/ noble main\n";
         std::fs::write(apt.path().join("sources.list"), line).unwrap();
         let noble = Distribution { id: "ubuntu".into(), codename: "noble".into() };
-        assert_eq!(of_this_machine(apt.path(), &noble)[0], "deb http://archive.ubuntu.com/ubuntu noble main universe");
+        assert!(of_this_machine(apt.path(), &noble).is_empty());
         assert_eq!(Distribution::parse("ID=fedora\nVERSION_CODENAME=x\n"), None);
     }
 }

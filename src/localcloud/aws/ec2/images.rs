@@ -1,9 +1,8 @@
 //! Images: made of an instance, copied over regions, deregistered.
 
 use super::super::query::Params;
-use super::super::world::{
-    Device, Ebs, Image, Instance, InstanceState, Progress, Region, Snapshot, Tags, new_id, time,
-};
+use super::super::resources::{Device, Ebs, Image, Instance, InstanceState, Progress, Snapshot, Tags, new_id, time};
+use super::super::world::Region;
 use super::super::{ACCOUNT, Answer, Call, Refused};
 use super::storage::{key_arn, read_ebs};
 use super::{Wanted, done, dry_run, need, one, specified_tags, tag_set};

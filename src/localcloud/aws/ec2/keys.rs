@@ -1,6 +1,6 @@
 //! Key pairs.
 
-use super::super::world::{KeyPair, new_id, time};
+use super::super::resources::{KeyPair, new_id, time};
 use super::super::{Answer, Call, Refused};
 use super::{Wanted, done, dry_run, need, one, specified_tags, tag_set};
 use crate::cloud::Cloud;

@@ -3,13 +3,15 @@
 mod images;
 mod instances;
 mod keys;
+mod launch;
 mod network;
 mod permissions;
+mod states;
 mod storage;
 mod tags;
 
 use super::query::{Params, matches};
-use super::world::Tags;
+use super::resources::Tags;
 use super::{Answer, Call, Refused};
 use crate::cloud::Cloud;
 use serde_json::{Value, json};
@@ -37,13 +39,13 @@ pub async fn answer(cloud: &Arc<Cloud>, call: &Call) -> Answer {
         "ImportKeyPair" => keys::import(cloud, call),
         "DescribeKeyPairs" => keys::describe(cloud, call),
         "DeleteKeyPair" => keys::delete(cloud, call),
-        "RunInstances" => instances::run(cloud, call),
+        "RunInstances" => launch::run(cloud, call),
         "DescribeInstances" => instances::describe(cloud, call),
         "DescribeInstanceStatus" => instances::status(cloud, call),
-        "StartInstances" => instances::start(cloud, call),
-        "StopInstances" => instances::stop(cloud, call),
-        "RebootInstances" => instances::reboot(cloud, call),
-        "TerminateInstances" => instances::terminate(cloud, call),
+        "StartInstances" => states::start(cloud, call),
+        "StopInstances" => states::stop(cloud, call),
+        "RebootInstances" => states::reboot(cloud, call),
+        "TerminateInstances" => states::terminate(cloud, call),
         "ModifyInstanceAttribute" => instances::modify(cloud, call),
         "GetConsoleOutput" => instances::console(cloud, call),
         "DescribeImages" => images::describe(cloud, call),

@@ -1,6 +1,7 @@
 //! Regions, zones, VPCs, subnets, security groups.
 
-use super::super::world::{Group, Region, Rule, Subnet, Tags, Vpc, World, new_id};
+use super::super::resources::{Group, Rule, Subnet, Tags, Vpc, new_id};
+use super::super::world::{Region, World};
 use super::super::{ACCOUNT, Answer, Call, Refused};
 use super::{Wanted, done, dry_run, need, one, specified_tags, tag_set};
 use crate::cloud::Cloud;

@@ -1,7 +1,8 @@
 //! Who may use images and snapshots, and other attributes of images.
 
 use super::super::query::Params;
-use super::super::world::{Image, Region};
+use super::super::resources::{self, Image};
+use super::super::world::Region;
 use super::super::{ACCOUNT, Answer, Call, Refused};
 use super::{done, dry_run, need};
 use crate::cloud::Cloud;
@@ -230,7 +231,7 @@ pub fn deprecate(cloud: &Arc<Cloud>, call: &Call) -> Answer {
             if parsed < chrono::Utc::now() {
                 return Err(Refused::invalid("The deprecation time cannot be in the past."));
             }
-            Some(super::super::world::time(parsed.into()))
+            Some(resources::time(parsed.into()))
         }
         _ => None,
     };

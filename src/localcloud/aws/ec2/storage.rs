@@ -1,6 +1,7 @@
 //! Snapshots, volumes, and the key that encrypts them by default.
 
-use super::super::world::{Ebs, Region, Snapshot, Volume, time};
+use super::super::resources::{Ebs, Snapshot, Volume, time};
+use super::super::world::Region;
 use super::super::{ACCOUNT, Answer, Call, Refused};
 use super::{Wanted, done, dry_run, need, one, tag_set};
 use crate::cloud::Cloud;
