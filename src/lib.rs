@@ -6,6 +6,7 @@ pub mod builder;
 pub mod cli;
 pub mod datasource;
 pub mod github;
+pub mod lint;
 pub mod postprocessor;
 pub mod provisioner;
 pub mod registry;

@@ -10,6 +10,7 @@ use crate::github::inputs::Inputs;
 use crate::github::release::{self, File};
 use crate::github::runner::{self, Place};
 use crate::github::{Client, Decision, Job, Mode, comment};
+use crate::lint::{self, Subject};
 use crate::report::collect::Tails;
 use crate::report::markdown::{COMMENT_LIMIT, Report, Row, Status};
 use crate::template::plan::plan;
@@ -186,10 +187,13 @@ async fn go(session: &Session, work: &Work, state: &StateArgs) -> Result<Exit> {
     diags.extend(found);
     let selection = Selection::new(&work.inputs.list("only"), &work.inputs.list("except"))
         .map_err(|d| Error::new(ErrorKind::Invalid, d.to_string()))?;
-    let (builds, found) = plan(&template, &selection, &settings);
-    diags.extend(found);
+    let planned = plan(&template, &selection, &settings);
+    diags.extend(planned.diagnostics);
+    let subject = Subject { template: &template, builds: &planned.parts, sources: &sources, settings: &settings };
+    diags.extend(lint::check(&subject));
+    let builds = planned.builds;
     run.events.flush().await;
-    let diags = super::build::unique(diags);
+    let diags = diags.arranged();
     note_diagnostics(session, &mut report, &diags, &sources);
     if diags.has_errors() || validating || builds.is_empty() {
         run.ledger.close();

@@ -29,6 +29,8 @@ pub enum Command {
     Console(ConsoleArgs),
     /// Bring templates into their canonical layout
     Fmt(FmtArgs),
+    /// Find what is valid in a template and most likely not meant
+    Lint(LintArgs),
     /// Check that the plugins a template asks for are built in
     Init(InitArgs),
     /// Remove what earlier runs have left in the clouds
@@ -125,11 +127,22 @@ pub struct BuildArgs {
     #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
     pub skip_enforcement: bool,
     #[command(flatten)]
+    /// What becomes of warnings.
+    pub warnings: WarningArgs,
+    #[command(flatten)]
     /// Where it runs.
     pub local: LocalArgs,
     #[command(flatten)]
     /// Where it keeps its books.
     pub state: StateArgs,
+}
+
+/// What becomes of warnings.
+#[derive(Clone, Debug, Default, Args)]
+pub struct WarningArgs {
+    /// Make warnings errors, or switch them off: error, error=ID, off=ID (the ids of docs/lint.md)
+    #[arg(short = 'W', value_name = "LEVEL[=ID,...]", action = ArgAction::Append)]
+    pub warnings: Vec<String>,
 }
 
 /// Where a build runs.
@@ -202,8 +215,37 @@ pub struct ValidateArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
     pub evaluate_datasources: bool,
     #[command(flatten)]
+    /// What becomes of warnings.
+    pub warnings: WarningArgs,
+    #[command(flatten)]
     /// Where data sources keep their books.
     pub state: StateArgs,
+}
+
+/// `lint`
+#[derive(Debug, Args)]
+pub struct LintArgs {
+    /// A directory with *.pkr.hcl files, or one such file
+    #[arg(required_unless_present = "list")]
+    pub template: Option<String>,
+    #[command(flatten)]
+    /// Variables and selection.
+    pub common: CommonArgs,
+    #[command(flatten)]
+    /// What becomes of findings.
+    pub warnings: WarningArgs,
+    /// Show the rules
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text", value_name = "FORM")]
+    pub list: Option<ListForm>,
+}
+
+/// How rules are listed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ListForm {
+    /// One line a rule
+    Text,
+    /// As docs/lint.md has them
+    Markdown,
 }
 
 /// `inspect`

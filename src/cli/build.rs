@@ -4,6 +4,7 @@ use crate::cli::args::BuildArgs;
 use crate::cli::exit::Exit;
 use crate::cli::local::Local;
 use crate::cli::{Session, signals};
+use crate::lint::{self, Levels, Subject};
 use crate::report::machine::Machine;
 use crate::report::terminal;
 use crate::template::plan::plan;
@@ -12,7 +13,7 @@ use crate::template::{self, ReadData};
 use image_action_engine::Events;
 use image_action_engine::run::{self, PlannedBuild, RunContext, RunOutcome};
 use image_action_engine::wait::set_poll_scale;
-use image_action_lang::{Diagnostic, Diagnostics, SourceMap};
+use image_action_lang::{Diagnostic, SourceMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,6 +30,13 @@ pub async fn run(mut session: Session, args: BuildArgs) -> Exit {
     }
     let selection = match Selection::new(&common.only, &common.except) {
         Ok(selection) => selection,
+        Err(d) => {
+            session.show(&d.into(), &none);
+            return Exit::Failed;
+        }
+    };
+    let levels = match Levels::parse(&args.warnings.warnings) {
+        Ok(levels) => levels,
         Err(d) => {
             session.show(&d.into(), &none);
             return Exit::Failed;
@@ -53,7 +61,7 @@ pub async fn run(mut session: Session, args: BuildArgs) -> Exit {
             }
         }
     }
-    let exit = build(&session, &args, &selection).await;
+    let exit = build(&session, &args, &selection, &levels).await;
     if let Some(cloud) = cloud {
         cloud.stop().await;
     }
@@ -63,12 +71,12 @@ pub async fn run(mut session: Session, args: BuildArgs) -> Exit {
 /// Thousandths of the ordinary pauses between polls: states of the local clouds last fractions of a second.
 const LOCAL_POLL_SCALE: u32 = 50;
 
-async fn build(session: &Session, args: &BuildArgs, selection: &Selection) -> Exit {
+async fn build(session: &Session, args: &BuildArgs, selection: &Selection, levels: &Levels) -> Exit {
     let settings = session.settings(false, args.force, args.on_error.into());
     let options = session.options(&args.template.template, &args.template.common, args.warn_on_undeclared_var);
     let (parsed, sources, diags) = template::parse(&options, &settings);
-    session.show(&diags, &sources);
-    let Some(parsed) = parsed else { return Exit::Failed };
+    let failed = session.show(&levels.apply(diags), &sources);
+    let Some(parsed) = parsed.filter(|_| !failed) else { return Exit::Failed };
     let events = Events::start(vec![session.subscriber(session.color(args.color), args.timestamp_ui)]);
     let run = match session.run_context(&settings, &args.state, events) {
         Ok(run) => Arc::new(run),
@@ -84,7 +92,7 @@ async fn build(session: &Session, args: &BuildArgs, selection: &Selection) -> Ex
             return Exit::Failed;
         }
     };
-    let exit = match prepare(session, parsed, &run, &settings, selection, &sources).await {
+    let exit = match prepare(session, parsed, &run, &settings, (selection, levels), &sources).await {
         Err(exit) => exit,
         Ok((builds, failed)) => {
             let begin = Instant::now();
@@ -110,7 +118,7 @@ async fn prepare(
     parsed: template::Parsed,
     run: &RunContext,
     settings: &template::Settings,
-    selection: &Selection,
+    (selection, levels): (&Selection, &Levels),
     sources: &SourceMap,
 ) -> Result<(Vec<PlannedBuild>, bool), Exit> {
     let (template, mut diags) = tokio::select! {
@@ -122,10 +130,17 @@ async fn prepare(
         }
     };
     let broken = diags.has_errors();
-    let (builds, found) = plan(&template, selection, settings);
-    diags.extend(found);
+    let planned = plan(&template, selection, settings);
+    diags.extend(planned.diagnostics);
+    diags.extend(lint::check(&Subject { template: &template, builds: &planned.parts, sources, settings }));
+    let builds = planned.builds;
     run.events.flush().await;
-    let failed = session.show(&unique(diags), sources);
+    let diags = diags.arranged();
+    let errors = diags.errors();
+    let diags = levels.apply(diags);
+    // A warning that was asked to be an error is one of the whole run.
+    let broken = broken || diags.errors() > errors;
+    let failed = session.show(&diags, sources);
     if broken || (builds.is_empty() && failed) {
         return Err(Exit::Failed);
     }
@@ -136,17 +151,6 @@ async fn prepare(
         return Err(Exit::Failed);
     }
     Ok((builds, failed))
-}
-
-/// Without repeats.
-pub fn unique(diags: Diagnostics) -> Diagnostics {
-    let mut all = Diagnostics::new();
-    for d in diags {
-        if !all.iter().any(|known| *known == d) {
-            all.push(d);
-        }
-    }
-    all
 }
 
 fn report(session: &Session, outcome: &RunOutcome, begin: Instant, interrupted: bool) {

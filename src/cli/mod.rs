@@ -9,6 +9,7 @@ pub mod exit;
 mod fmt;
 mod init;
 mod inspect;
+mod lint;
 pub mod local;
 mod localcloud;
 mod session;
@@ -77,6 +78,7 @@ async fn command(command: Command, session: Session) -> Exit {
         Command::Inspect(args) => inspect::run(session, args).await,
         Command::Console(args) => console::run(session, args).await,
         Command::Fmt(args) => fmt::run(&session, &args),
+        Command::Lint(args) => lint::run(session, args).await,
         Command::Init(args) => init::run(&session, &args),
         Command::Cleanup(args) => cleanup::run(session, args).await,
         Command::Localcloud(args) => localcloud::run(&session, &args).await,

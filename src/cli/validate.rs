@@ -2,8 +2,8 @@
 
 use crate::cli::Session;
 use crate::cli::args::ValidateArgs;
-use crate::cli::build::unique;
 use crate::cli::exit::Exit;
+use crate::lint::{self, Levels, Subject};
 use crate::template::plan::plan;
 use crate::template::select::Selection;
 use crate::template::{self, ReadData};
@@ -19,16 +19,22 @@ pub async fn run(session: Session, args: ValidateArgs) -> Exit {
         diags.push(d);
         Selection::default()
     });
+    let levels = Levels::parse(&args.warnings.warnings).unwrap_or_else(|d| {
+        diags.push(d);
+        Levels::default()
+    });
     let settings = session.settings(true, false, OnError::Cleanup);
     let options = session.options(&args.template.template, common, !args.no_warn_undeclared_var);
     let (parsed, sources, found) = template::parse(&options, &settings);
     diags.extend(found);
     let Some(parsed) = parsed.filter(|_| !diags.has_errors()) else {
-        session.show(&diags, &sources);
+        session.show(&levels.apply(diags), &sources);
         return Exit::Failed;
     };
     if args.syntax_only {
-        session.show(&diags, &sources);
+        if session.show(&levels.apply(diags), &sources) {
+            return Exit::Failed;
+        }
         session.say("Syntax-only check passed. Everything looks okay.");
         return Exit::Ok;
     }
@@ -47,12 +53,15 @@ pub async fn run(session: Session, args: ValidateArgs) -> Exit {
     let read = run.as_ref().map_or(ReadData::No, ReadData::All);
     let (template, found) = parsed.initialize(read, &settings).await;
     diags.extend(found);
-    diags.extend(plan(&template, &selection, &settings).1);
+    let planned = plan(&template, &selection, &settings);
+    diags.extend(planned.diagnostics);
+    let subject = Subject { template: &template, builds: &planned.parts, sources: &sources, settings: &settings };
+    diags.extend(lint::check(&subject));
     if let Some(run) = &run {
         run.events.flush().await;
         run.ledger.close();
     }
-    if session.show(&unique(diags), &sources) {
+    if session.show(&levels.apply(diags.arranged()), &sources) {
         return Exit::Failed;
     }
     session.say("The configuration is valid.");

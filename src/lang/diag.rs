@@ -49,6 +49,8 @@ impl Span {
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
+    /// The lint rule that found it; by this id it is switched off or made an error. `None` for what Packer says too.
+    pub id: Option<&'static str>,
     /// One line in the field's usual words, without a period at its end.
     pub summary: String,
     /// The reason, in whole sentences. May be empty.
@@ -62,12 +64,26 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error without a place yet.
     pub fn error(summary: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Error, summary: summary.into(), detail: String::new(), span: None, hint: None }
+        Diagnostic {
+            severity: Severity::Error,
+            id: None,
+            summary: summary.into(),
+            detail: String::new(),
+            span: None,
+            hint: None,
+        }
     }
 
     /// A warning without a place yet.
     pub fn warning(summary: impl Into<String>) -> Self {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(summary) }
+    }
+
+    /// As the finding of a lint rule.
+    #[must_use]
+    pub fn rule(mut self, id: &'static str) -> Self {
+        self.id = Some(id);
+        self
     }
 
     /// With the reason.
@@ -82,6 +98,11 @@ impl Diagnostic {
     pub fn at(mut self, span: impl Into<Option<Span>>) -> Self {
         self.span = span.into();
         self
+    }
+
+    /// File and offset; nothing where it has no place.
+    fn place(&self) -> (&str, usize) {
+        self.span.as_ref().map_or(("", 0), |s| (&*s.file, s.start))
     }
 
     /// With the cure.
@@ -125,6 +146,27 @@ impl Diagnostics {
     /// Whether one of them is an error.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// How many of them are errors.
+    pub fn errors(&self) -> usize {
+        self.0.iter().filter(|d| d.severity == Severity::Error).count()
+    }
+
+    /// Without repeats, in the order of the files and of the places in them; what has no place comes first.
+    #[must_use]
+    pub fn arranged(self) -> Diagnostics {
+        let mut sorted = self.0;
+        sorted.sort_by(|a, b| a.place().cmp(&b.place()));
+        let mut all: Vec<Diagnostic> = Vec::with_capacity(sorted.len());
+        for d in sorted {
+            // Repeats have the same place, so that they stand next to each other, but for others of that place.
+            let same_place = all.iter().rev().take_while(|known| known.place() == d.place());
+            if !same_place.into_iter().any(|known| *known == d) {
+                all.push(d);
+            }
+        }
+        Diagnostics(all)
     }
 
     /// Whether there is none at all.

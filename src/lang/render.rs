@@ -50,6 +50,8 @@ const RESET: &str = "\u{1b}[0m";
 ///    hint: did you mean "name"?
 /// ```
 ///
+/// A finding of a lint rule has the rule's id behind the first word: `warning[ID]: …`.
+///
 /// Control characters of the template's text are replaced by their Unicode pictures.
 pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, options: RenderOptions) -> String {
     let paint = |code: &str, text: &str| -> String {
@@ -59,11 +61,12 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, options: RenderOptio
         Severity::Error => ("error", RED),
         Severity::Warning => ("warning", YELLOW),
     };
+    let word = diagnostic.id.map_or_else(|| format!("{word}:"), |id| format!("{word}[{id}]:"));
     let mut out = String::new();
     let summary = printable(diagnostic.summary.trim_end());
     let mut summary_lines = summary.lines();
     let first = summary_lines.next().unwrap_or_default();
-    let _ = writeln!(out, "{} {}", paint(color, &format!("{word}:")), paint(BOLD, first));
+    let _ = writeln!(out, "{} {}", paint(color, &word), paint(BOLD, first));
     let mut gutter = 1;
     if let Some(span) = &diagnostic.span {
         gutter = excerpt(&mut out, span, sources, color, &paint);

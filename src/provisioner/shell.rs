@@ -4,7 +4,6 @@ use super::output::Lines;
 use super::{Checks, codes, data, environment, render, unreadable, valid_codes};
 use async_trait::async_trait;
 use image_action_engine::component::Capture;
-use image_action_engine::config::UNKNOWN_TEXT;
 use image_action_engine::{
     Block, BuildContext, CancellationToken, Communicator, Config, Error, ErrorKind, ExitStatus, Facts, PrepareContext,
     Provisioner, Result, duration, wait,
@@ -91,21 +90,6 @@ pub fn make(cx: &PrepareContext, body: &Block) -> std::result::Result<Box<dyn Pr
     }
     environment::check(&mut checks, &config.environment_vars);
     environment::check_format(&mut checks, &config.env_var_format);
-    let command = &config.execute_command;
-    let sets = !config.environment_vars.is_empty() || !config.env.is_empty();
-    let uses = command.contains(".Vars") || command.contains(".EnvVarFile");
-    if sets && !uses && !command.is_empty() && command != UNKNOWN_TEXT {
-        let hint = if command.contains("sudo -E") {
-            "write it as `{{ .Vars }} sudo -E {{ .Path }}`"
-        } else {
-            "put {{ .Vars }} in front of what runs {{ .Path }} (behind sudo, if there is one)"
-        };
-        cx.warn(
-            body.span_of("execute_command"),
-            "The script sees none of its variables: execute_command does not use {{ .Vars }}",
-            hint,
-        );
-    }
     checks.done(Box::new(Shell(config)) as Box<dyn Provisioner>)
 }
 

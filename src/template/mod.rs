@@ -20,6 +20,7 @@ use crate::registry;
 use crate::template::build::{Build, Decoder, Source, SourceUse};
 use crate::template::locals::{Data, Node, Values};
 use crate::template::packer_block::RequiredPlugin;
+use crate::template::plan::Part;
 use crate::template::syntax::{Attribute, Block, Body};
 use crate::template::variables::Variables;
 use image_action_engine::config::check::{deprecated, sensitive_texts, unsupported};
@@ -128,6 +129,10 @@ pub struct Template {
     pub plugins: Vec<RequiredPlugin>,
     /// In order.
     pub builds: Vec<Build>,
+    /// What the data sources are made from; what is wrong in itself is left out.
+    pub data: Vec<Part<'static>>,
+    /// The top-level blocks, in the order of the files.
+    pub blocks: Vec<Block>,
     sources: Vec<Source>,
     /// Variables, locals, data, path, packer; source is unknown and build is empty.
     pub scope: Scope,
@@ -363,7 +368,8 @@ impl Parsed {
     pub async fn initialize(self, data: ReadData<'_>, settings: &Settings) -> (Template, Diagnostics) {
         let mut diags = packer_block::check(&self.plugins);
         let scope = self.scope(settings);
-        let values = self.evaluate(&scope, data, settings, &mut diags).await;
+        let mut parts = Vec::new();
+        let values = self.evaluate(&scope, data, settings, &mut parts, &mut diags).await;
         let mut secret = Vec::new();
         values.locals().values().for_each(|v| v.sensitive_texts(false, &mut secret));
         settings.secrets.add(&secret);
@@ -394,7 +400,16 @@ impl Parsed {
             }
         }
         hcp(&registries, &scope, settings, &mut diags);
-        let template = Template { variables: self.variables, values, plugins: self.plugins, builds, sources, scope };
+        let template = Template {
+            variables: self.variables,
+            values,
+            plugins: self.plugins,
+            builds,
+            data: parts,
+            blocks: self.blocks,
+            sources,
+            scope,
+        };
         (template, diags)
     }
 
@@ -428,6 +443,7 @@ impl Parsed {
         scope: &Scope,
         data: ReadData<'_>,
         settings: &Settings,
+        parts: &mut Vec<Part<'static>>,
         diags: &mut Diagnostics,
     ) -> Values {
         let mut values = Values::unknown(&self.nodes);
@@ -442,7 +458,7 @@ impl Parsed {
                 Node::Data(block) => {
                     let local = if self.sequential { Value::object(BTreeMap::new()) } else { values.local() };
                     let scope = scope.child([(Arc::from("local"), local), (Arc::from("data"), values.data())]);
-                    self.data(block, &scope, data, settings, diags).await
+                    self.data(block, &scope, data, settings, parts, diags).await
                 }
             };
             values.set(node, value);
@@ -457,6 +473,7 @@ impl Parsed {
         scope: &Scope,
         read: ReadData<'_>,
         settings: &Settings,
+        parts: &mut Vec<Part<'static>>,
         diags: &mut Diagnostics,
     ) -> Value {
         let Some(component) = registry::find(registry::DATA_SOURCES, &data.kind, &self.plugins) else {
@@ -482,6 +499,14 @@ impl Parsed {
         }
         let cx = settings.prepare_context();
         let made = (component.make)(&cx, &block);
+        parts.push(Part {
+            component: component.name,
+            schema: component.schema,
+            header: data.block.header.clone(),
+            content,
+            block,
+            step: None,
+        });
         diags.extend(cx.warnings.take());
         let source = match made {
             Ok(source) => source,

@@ -1,5 +1,6 @@
 //! From the template to builds that can run: every selected source with its builder, provisioners and post-processors made
-//! once, so that whatever is wrong with them is known beforehand.
+//! once, so that whatever is wrong with them is known beforehand. What they were made from is handed out too, for those who
+//! look at a template without running it.
 
 use crate::registry::{self, Component};
 use crate::template::body;
@@ -8,8 +9,8 @@ use crate::template::select::Selection;
 use crate::template::syntax::{Content, Expr};
 use crate::template::{Settings, Template};
 use image_action_engine::PrepareContext;
-use image_action_engine::config::UNKNOWN_TEXT;
 use image_action_engine::config::check::{deprecated, sensitive_texts, unsupported};
+use image_action_engine::config::{Block, Schema, UNKNOWN_TEXT};
 use image_action_engine::run::{PlannedBuild, PostProcessorStep, Prepare, ProvisionerStep};
 use image_action_engine::{Facts, PostProcessor, Provisioner};
 use image_action_lang::{Diagnostic, Diagnostics, Scope, Span, Value};
@@ -41,10 +42,55 @@ const NOT_GIVEN: [(&str, &str); 4] = [
     ("PackerHTTPPort", "ERR_HTTP_PORT_NOT_IMPLEMENTED_BY_BUILDER"),
 ];
 
-/// The builds that were selected and are right, in the order of the template, and everything that was found.
-pub fn plan(template: &Template, selection: &Selection, settings: &Settings) -> (Vec<PlannedBuild>, Diagnostics) {
+/// A component of a build: as it is written, and as it was understood.
+pub struct Part<'a> {
+    /// Its own name (`amazon-ebs`), whatever the template calls it.
+    pub component: &'static str,
+    /// Its options.
+    pub schema: fn() -> Schema,
+    /// The header of its block.
+    pub header: Span,
+    /// Its body, not evaluated; of a source with what the build adds to it.
+    pub content: Content,
+    /// Its body, evaluated and checked, its Go templates rendered. Facts of the machine read [`UNKNOWN_TEXT`].
+    pub block: Block,
+    /// What the build says about it, of a provisioner or post-processor.
+    pub step: Option<&'a Step>,
+}
+
+/// What a selected build is made from. What is wrong in itself is left out.
+pub struct BuildParts<'a> {
+    /// The whole name of the build, `[BUILD.]TYPE.NAME`.
+    pub name: String,
+    /// The build block.
+    pub build: &'a Build,
+    /// The source, as the build uses it.
+    pub used: &'a SourceUse,
+    /// The builder.
+    pub source: Option<Part<'a>>,
+    /// In order.
+    pub provisioners: Vec<Part<'a>>,
+    /// What runs after a failure.
+    pub error_cleanup: Option<Part<'a>>,
+    /// Chains of post-processors.
+    pub chains: Vec<Vec<Part<'a>>>,
+}
+
+/// What comes of planning.
+pub struct Planned<'a> {
+    /// The builds that were selected and are right, in the order of the template.
+    pub builds: Vec<PlannedBuild>,
+    /// What all selected builds are made from.
+    pub parts: Vec<BuildParts<'a>>,
+    /// Everything that was found.
+    pub diagnostics: Diagnostics,
+}
+
+/// Makes every component of the selected builds.
+pub fn plan<'a>(template: &'a Template, selection: &Selection, settings: &'a Settings) -> Planned<'a> {
     let mut diags = Diagnostics::new();
     let mut planned = Vec::new();
+    let mut all_parts = Vec::new();
     let mut names = Vec::new();
     let mut post_processors = Vec::new();
     for build in &template.builds {
@@ -57,16 +103,26 @@ pub fn plan(template: &Template, selection: &Selection, settings: &Settings) -> 
             }
             let planner = Planner::new(template, build, source, settings);
             let mut found = Diagnostics::new();
-            let ready = planner.plan(selection, &mut found);
+            let mut parts = BuildParts {
+                name,
+                build,
+                used: source,
+                source: None,
+                provisioners: Vec::new(),
+                error_cleanup: None,
+                chains: Vec::new(),
+            };
+            let ready = planner.plan(selection, &mut parts, &mut found);
             found.extend(planner.cx.warnings.take());
             let failed = found.has_errors();
             merge(&mut diags, found);
             planned.extend(ready.filter(|_| !failed));
+            all_parts.push(parts);
         }
     }
     let warnings = selection.warnings(&names, &post_processors);
     warnings.into_iter().for_each(|w| diags.push(w));
-    (planned, diags)
+    Planned { builds: planned, parts: all_parts, diagnostics: diags }
 }
 
 /// The name of every build, selected or not.
@@ -120,32 +176,44 @@ impl<'a> Planner<'a> {
         Planner { template, build, source, settings, cx, scope }
     }
 
-    fn plan(&self, selection: &Selection, diags: &mut Diagnostics) -> Option<PlannedBuild> {
+    fn plan(&self, selection: &Selection, parts: &mut BuildParts<'a>, diags: &mut Diagnostics) -> Option<PlannedBuild> {
         let component = registry::find(registry::BUILDERS, &self.source.kind, &self.template.plugins)?;
         let schema = (component.schema)();
         let content = self.source_content(&body::labels_of(&schema, true), diags);
         let header = self.template.source_span(self.source).unwrap_or_else(|| self.source.span.clone());
         let recipe = self.recipe(component, content, header, Arc::new([]));
-        let (builder, found) = recipe.make(None);
-        diags.extend(found);
+        let (builder, block) = recipe.try_out(diags);
+        parts.source = block.map(|block| recipe.part(block, None));
         let mut fact_names: Vec<String> = COMMON_FACTS.iter().map(|n| (*n).to_owned()).collect();
         if let Some(builder) = &builder {
             fact_names.extend(builder.fact_names().iter().map(|n| (*n).to_owned()));
         }
         let facts: Arc<[String]> = fact_names.into();
         let mine = |step: &&Step| step.is_for(self.source);
-        let provisioners: Vec<_> =
-            self.build.provisioners.iter().filter(mine).filter_map(|s| self.provisioner(s, &facts, diags)).collect();
+        let mut provisioners = Vec::new();
+        for step in self.build.provisioners.iter().filter(mine) {
+            let (provisioner, part) = self.provisioner(step, &facts, diags);
+            provisioners.extend(provisioner);
+            parts.provisioners.extend(part);
+        }
         let mut chains = Vec::new();
         for chain in &self.build.chains {
             let kept = chain.iter().take_while(|s| !selection.cuts(label(s)));
-            let chain: Vec<_> = kept.filter(mine).filter_map(|s| self.post_processor(s, &facts, diags)).collect();
-            if !chain.is_empty() {
-                chains.push(chain);
+            let (mut steps, mut its_parts) = (Vec::new(), Vec::new());
+            for step in kept.filter(mine) {
+                let (post_processor, part) = self.post_processor(step, &facts, diags);
+                steps.extend(post_processor);
+                its_parts.extend(part);
+            }
+            parts.chains.push(its_parts);
+            if !steps.is_empty() {
+                chains.push(steps);
             }
         }
-        let cleanup = self.build.error_cleanup.iter().find(mine);
-        let error_cleanup = cleanup.and_then(|s| self.provisioner(s, &facts, diags));
+        let mut error_cleanup = None;
+        if let Some(step) = self.build.error_cleanup.iter().find(mine) {
+            (error_cleanup, parts.error_cleanup) = self.provisioner(step, &facts, diags);
+        }
         Some(PlannedBuild {
             name: self.cx.name.clone(),
             build_name: self.build.name.clone(),
@@ -210,14 +278,14 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The recipe of a step, tried once with nothing known; and how it is made when its turn comes.
+    /// How a step is made when its turn comes, and what it is made from; tried once with nothing known.
     fn step<T: ?Sized + 'static>(
         &self,
         components: &'static [Component<T>],
-        step: &Step,
+        step: &'a Step,
         facts: &Arc<[String]>,
         diags: &mut Diagnostics,
-    ) -> Option<Prepare<T>> {
+    ) -> Option<(Prepare<T>, Option<Part<'a>>)> {
         let component = registry::find(components, &step.kind, &self.template.plugins)?;
         let mut recipe = self.recipe(component, step.content.clone(), step.header.clone(), facts.clone());
         recipe.frame = step.frame.clone();
@@ -225,17 +293,25 @@ impl<'a> Planner<'a> {
             let own = value.entries()?.get(&self.source.local_name)?.clone();
             Some((own.tainted(value.is_sensitive()), expr.clone()))
         });
-        let (_, found) = recipe.make(None);
-        diags.extend(found);
-        Some(Arc::new(move |facts: &Facts| match recipe.make(Some(facts)) {
+        let (_, block) = recipe.try_out(diags);
+        let part = block.map(|block| recipe.part(block, Some(step)));
+        let prepare: Prepare<T> = Arc::new(move |facts: &Facts| match recipe.make(facts) {
             (Some(made), _) => Ok(made),
             (None, diags) => Err(diags),
-        }))
+        });
+        Some((prepare, part))
     }
 
-    fn provisioner(&self, step: &Step, facts: &Arc<[String]>, diags: &mut Diagnostics) -> Option<ProvisionerStep> {
-        let prepare: Prepare<dyn Provisioner> = self.step(registry::PROVISIONERS, step, facts, diags)?;
-        Some(ProvisionerStep {
+    fn provisioner(
+        &self,
+        step: &'a Step,
+        facts: &Arc<[String]>,
+        diags: &mut Diagnostics,
+    ) -> (Option<ProvisionerStep>, Option<Part<'a>>) {
+        let Some((prepare, part)) = self.step::<dyn Provisioner>(registry::PROVISIONERS, step, facts, diags) else {
+            return (None, None);
+        };
+        let made = ProvisionerStep {
             kind: step.kind.to_string(),
             name: step.name.clone(),
             pause_before: step.pause_before,
@@ -243,17 +319,25 @@ impl<'a> Planner<'a> {
             max_retries: step.max_retries,
             continue_on_error: step.continue_on_error,
             prepare,
-        })
+        };
+        (Some(made), part)
     }
 
-    fn post_processor(&self, step: &Step, facts: &Arc<[String]>, diags: &mut Diagnostics) -> Option<PostProcessorStep> {
-        let prepare: Prepare<dyn PostProcessor> = self.step(registry::POST_PROCESSORS, step, facts, diags)?;
-        Some(PostProcessorStep {
+    fn post_processor(
+        &self,
+        step: &'a Step,
+        facts: &Arc<[String]>,
+        diags: &mut Diagnostics,
+    ) -> (Option<PostProcessorStep>, Option<Part<'a>>) {
+        let found = self.step::<dyn PostProcessor>(registry::POST_PROCESSORS, step, facts, diags);
+        let Some((prepare, part)) = found else { return (None, None) };
+        let made = PostProcessorStep {
             kind: step.kind.to_string(),
             name: step.name.clone(),
             keep_input_artifact: step.keep_input_artifact,
             prepare,
-        })
+        };
+        (Some(made), part)
     }
 }
 
@@ -275,8 +359,8 @@ struct Recipe<T: ?Sized + 'static> {
 }
 
 impl<T: ?Sized> Recipe<T> {
-    /// Makes it with the facts of a machine that runs, or with none. Of a component with errors there is nothing.
-    fn make(&self, facts: Option<&Facts>) -> (Option<Box<T>>, Diagnostics) {
+    /// Its body, evaluated and checked, with the facts of a machine that runs, or with none.
+    fn body(&self, facts: Option<&Facts>) -> (Block, Diagnostics) {
         let mut diags = Diagnostics::new();
         let scope = self.scope.with("build", self.build_object(facts)).child(self.frame.iter().cloned());
         let schema = (self.component.schema)();
@@ -291,19 +375,50 @@ impl<T: ?Sized> Recipe<T> {
         if facts.is_none() {
             diags.extend(deprecated(&block, &schema));
         }
+        (block, diags)
+    }
+
+    /// Makes it from its body. Of a component with errors there is nothing.
+    fn make_from(&self, block: &Block, diags: &mut Diagnostics) -> Option<Box<T>> {
         if !self.cx.validating {
-            diags.extend(unsupported(&block, &schema));
+            diags.extend(unsupported(block, &(self.component.schema)()));
         }
         // With a part left out the component would complain about what is there.
         if diags.has_errors() {
-            return (None, diags);
+            return None;
         }
-        match (self.component.make)(&self.cx, &block) {
-            Ok(made) => (Some(made), diags),
+        match (self.component.make)(&self.cx, block) {
+            Ok(made) => Some(made),
             Err(more) => {
                 diags.extend(more);
-                (None, diags)
+                None
             }
+        }
+    }
+
+    /// Makes it with the facts of a machine that runs.
+    fn make(&self, facts: &Facts) -> (Option<Box<T>>, Diagnostics) {
+        let (block, mut diags) = self.body(Some(facts));
+        (self.make_from(&block, &mut diags), diags)
+    }
+
+    /// Makes it with no facts, before anything runs; also its body, where that is right in itself.
+    fn try_out(&self, all: &mut Diagnostics) -> (Option<Box<T>>, Option<Block>) {
+        let (block, mut diags) = self.body(None);
+        let sound = !diags.has_errors();
+        let made = self.make_from(&block, &mut diags);
+        all.extend(diags);
+        (made, sound.then_some(block))
+    }
+
+    fn part<'a>(&self, block: Block, step: Option<&'a Step>) -> Part<'a> {
+        Part {
+            component: self.component.name,
+            schema: self.component.schema,
+            header: self.header.clone(),
+            content: self.content.clone(),
+            block,
+            step,
         }
     }
 

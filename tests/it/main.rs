@@ -9,6 +9,7 @@ mod fmt;
 mod google;
 mod guest;
 mod leftovers;
+mod lint;
 mod seed;
 mod ssh;
 mod sshd;

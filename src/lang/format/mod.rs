@@ -44,6 +44,20 @@ pub fn format(file_name: &Arc<str>, text: &str) -> Result<String, Diagnostics> {
     Ok(out)
 }
 
+/// The places of all comments of a text that is known to be HCL; one that ends with its line has the line break in it.
+pub fn comments(text: &str) -> Vec<std::ops::Range<usize>> {
+    let mut at = text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len();
+    let mut found = Vec::new();
+    for token in lex(text).list {
+        let start = at + token.blanks;
+        at = start + token.text.len();
+        if token.kind == Kind::Comment {
+            found.push(start..at);
+        }
+    }
+    found
+}
+
 /// A line: `lead`, then `= value` if it has all of it, then a comment. Each is a stretch of the tokens.
 ///
 /// A heredoc is no line of its own: its text belongs to the line that it begins on.

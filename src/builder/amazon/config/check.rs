@@ -173,8 +173,6 @@ fn check_sharing(c: &mut Checker, ami: &Ami) {
                 "`region_kms_key_ids` names the default key of a region: what it encrypts cannot be shared.",
                 "give every region a key of your own",
             );
-        } else if ami.region_kms_key_ids.is_empty() && !ami.kms_key_id.is_empty() && !ami.ami_regions.is_empty() {
-            c.warn(argument, "`kms_key_id` holds for the region of the build only. The copies in `ami_regions` are encrypted with the default key of their region, and sharing them will be refused unless that is a customer key.", "set `region_kms_key_ids` with a key for each region of `ami_regions`");
         }
     }
 }

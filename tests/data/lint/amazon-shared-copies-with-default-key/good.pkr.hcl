@@ -1,0 +1,18 @@
+source "amazon-ebs" "base" {
+  ami_name      = "base"
+  region        = "us-west-2"
+  instance_type = "t3.micro"
+  source_ami    = "ami-12345678"
+  ssh_username  = "ubuntu"
+  ami_regions   = ["us-west-2", "eu-west-1"]
+  ami_users     = ["123456789012"]
+  encrypt_boot  = true
+  region_kms_key_ids = {
+    us-west-2 = "alias/images"
+    eu-west-1 = "alias/images"
+  }
+}
+
+build {
+  sources = ["source.amazon-ebs.base"]
+}

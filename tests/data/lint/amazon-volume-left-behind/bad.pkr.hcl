@@ -1,0 +1,16 @@
+source "amazon-ebs" "base" {
+  ami_name      = "base"
+  region        = "us-west-2"
+  instance_type = "t3.micro"
+  source_ami    = "ami-12345678"
+  ssh_username  = "ubuntu"
+
+  launch_block_device_mappings {
+    device_name = "/dev/sda1"
+    volume_size = 20
+  }
+}
+
+build {
+  sources = ["source.amazon-ebs.base"]
+}
