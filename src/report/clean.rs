@@ -4,8 +4,8 @@
 pub const LONGEST_LINE: usize = 4096;
 
 /// One line of untrusted output, safe for a terminal and for a runner's log: no control characters, no escape sequences, no
-/// text direction overrides, and workflow commands (`::error::`, `##[…]`) broken by a zero-width space, so that a guest cannot
-/// speak to the runner.
+/// text direction overrides, and workflow commands (`::error::` at its beginning, `##[…]`) broken by a zero-width space, so that a
+/// guest cannot speak to the runner.
 pub fn line(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(LONGEST_LINE));
     let mut chars = text.chars().peekable();
@@ -68,12 +68,18 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 }
 
 /// The runner takes a command at the beginning of a line and, of the old form, anywhere in it
-/// (`runner:src/Runner.Common/ActionCommand.cs`).
+/// (`runner:src/Runner.Common/ActionCommand.cs`). Elsewhere `::` is left alone: people copy ARNs out of logs.
 pub fn break_commands(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    // The runner passes over blanks, and whoever forgets one kind of them opens the door: a word has to stand before.
+    let leading = |before: &str| {
+        let line = before.rsplit('\n').next().unwrap_or(before);
+        let first = line.find("::").map_or(line, |at| &line[..at]);
+        !first.contains(char::is_alphanumeric)
+    };
     for (at, c) in text.char_indices() {
         let before = &text[..at];
-        if (c == ':' && before.ends_with(':')) || (c == '[' && before.ends_with("##")) {
+        if (c == ':' && before.ends_with(':') && leading(before)) || (c == '[' && before.ends_with("##")) {
             out.push('\u{200b}');
         }
         out.push(c);
@@ -99,6 +105,16 @@ mod tests {
         assert!(!line("::::add-mask::x").contains("::"));
         assert!(!line("a ##[group]x").contains("##["));
         assert!(!line("\u{1b}[1m:\u{1b}[1m:error::x").contains("::"), "an escape cannot hide a command");
+    }
+
+    #[test]
+    fn what_people_copy_stays_whole_and_what_runners_read_does_not() {
+        let arn = "arn:aws:iam::123456789012:role/image-builder";
+        assert_eq!(line(arn), arn);
+        for command in ["::x::arn::y", " \t::x::", "\u{a0}::x::", "--> ::x::", "\u{200b}::x"] {
+            assert!(!line(command).contains("::"), "{command:?}");
+        }
+        assert!(!break_commands("a::b\n::error::x").contains("\n::"));
     }
 
     #[test]

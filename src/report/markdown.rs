@@ -262,7 +262,12 @@ fn draw_failure(row: &Row, failure: &Failure, log_lines: usize) -> String {
     );
     text.push_str(&fenced(&failure.message.lines().map(clean::line).collect::<Vec<_>>()));
     if let Some(hint) = &failure.hint {
-        text.push_str(&format!("\n**What to do:** {}\n", inline(hint)));
+        // Commands stand on lines of their own, to be copied as they are.
+        let (advice, commands) = hint.split_once('\n').unwrap_or((hint, ""));
+        text.push_str(&format!("\n**What to do:** {}\n", inline(advice)));
+        if !commands.is_empty() {
+            text.push_str(&format!("\n{}", fenced(&commands.lines().map(clean::line).collect::<Vec<_>>())));
+        }
     }
     let log: Vec<String> = failure.log.iter().rev().take(log_lines).rev().map(|l| clean::line(l)).collect();
     if !log.is_empty() {
