@@ -4,7 +4,7 @@
 use crate::cli::args::{ActionArgs, CleanupArgs, StateArgs};
 use crate::cli::exit::Exit;
 use crate::cli::local::{Local, LocalOptions};
-use crate::cli::{Session, cleanup, signals};
+use crate::cli::{Session, cleanup, identity, signals};
 use crate::github::checks::{self, Checks, Completion, Conclusion, Phases};
 use crate::github::inputs::Inputs;
 use crate::github::release::{self, File};
@@ -13,6 +13,7 @@ use crate::github::{Client, Decision, Job, Mode, comment};
 use crate::lint::{self, Subject};
 use crate::report::collect::Tails;
 use crate::report::markdown::{COMMENT_LIMIT, Report, Row, Status};
+use crate::report::terminal;
 use crate::template::plan::plan;
 use crate::template::select::Selection;
 use crate::template::{self, Options, ReadData};
@@ -22,6 +23,7 @@ use image_action_lang::{Diagnostics, RenderOptions, Severity, SourceMap, render}
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The file that holds the report, in the working directory.
 const REPORT_FILE: &str = "image-action-report.md";
@@ -42,6 +44,10 @@ pub async fn run(mut session: Session, args: &ActionArgs) -> Exit {
     // The runner's own folder outlives this container and ends with the job.
     let state = StateArgs { state_dir: session.env.get("RUNNER_TEMP").map(|t| Path::new(t).join("image-action")) };
     if args.post || session.env.get("STATE_ledger").is_some() {
+        // Whoever built removes; wrong inputs were told of by the main step.
+        if let (Ok(inputs), Ok(job)) = (Inputs::read(&session.env), Job::read(&session.env)) {
+            session.env = identity::lay(&session, &inputs, &job).unwrap_or_else(|_| session.env.clone());
+        }
         return cleanup::run(session, CleanupArgs { state }).await;
     }
     match start(&mut session, &state).await {
@@ -62,6 +68,7 @@ async fn start(session: &mut Session, state: &StateArgs) -> Result<Exit> {
             session.masker.add(secret);
         }
     }
+    session.env = identity::lay(session, &inputs, &job)?;
     let mut decision = job.decide(inputs.flag("allow-untrusted")?.unwrap_or(false))?;
     match inputs.get("command") {
         None => {}
@@ -79,6 +86,9 @@ async fn start(session: &mut Session, state: &StateArgs) -> Result<Exit> {
                 .hint("leave `local` out; machines are then played by local guests"));
         }
         decision.local = local;
+    }
+    if decision.local {
+        session.env = identity::stripped(&session.env);
     }
     let full = match inputs.get("validation-build") {
         None => false,
@@ -199,7 +209,9 @@ async fn go(session: &Session, work: &Work, state: &StateArgs) -> Result<Exit> {
         run.ledger.close();
         return finish(session, work, &report, None, None).await;
     }
+    let begin = Instant::now();
     let (outcome, checks) = build(session, work, &run, builds, follower).await?;
+    session.say(&terminal::summary(&outcome, begin.elapsed(), interrupted.get(), &session.masker));
     report.rows = outcome.builds.iter().map(|b| tails.row(b)).collect();
     report.errors = outcome.errors.iter().map(ToString::to_string).collect();
     let left = run.ledger.left().len();

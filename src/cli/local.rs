@@ -9,7 +9,8 @@ use std::time::Duration;
 
 /// Prefixes of variables that lead to a real account. Under `--local` none of them is seen: whatever a shell has exported, a
 /// local run reaches nothing but the local cloud.
-const CLOUD_PREFIXES: [&str; 7] = ["AWS_", "ARM_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "GCE_", "GCLOUD_"];
+const CLOUD_PREFIXES: [&str; 8] =
+    ["AWS_", "ARM_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "GCE_", "GCLOUD_", "ACTIONS_ID_TOKEN_"];
 
 /// What the user may say of the local cloud.
 #[derive(Clone, Debug, Default)]
@@ -83,8 +84,8 @@ impl Local {
         .map_err(|e| explain(&e))?;
         Ok(Local { running, _state: state })
     }
-    /// The environment of a run against it: no variable of a real account, all of the local one. GitHub stays as it is: reports
-    /// of a local run go where reports go.
+    /// The environment of a run against it: no variable of a real account, all of the local one, and nobody who vouches for it.
+    /// GitHub stays as it is: reports of a local run go where reports go.
     pub fn lay_over(&self, env: &Env) -> Env {
         let kept = env.iter().filter(|(k, _)| !CLOUD_PREFIXES.iter().any(|p| k.starts_with(p)));
         let kept = Env::from_pairs(kept.map(|(k, v)| (k.to_owned(), v.to_owned())));

@@ -7,6 +7,7 @@ mod cleanup;
 mod console;
 pub mod exit;
 mod fmt;
+mod identity;
 mod init;
 mod inspect;
 mod lint;
@@ -45,7 +46,8 @@ pub async fn run(start: Start) -> Exit {
     let argv = normalise(start.arguments);
     let scale = start.env.get(POLL_SCALE).and_then(|text| text.parse().ok());
     scale.into_iter().for_each(image_action_engine::wait::set_poll_scale);
-    let session = Session::new(start.env, start.cwd, argv.machine_readable, Masker::new());
+    let mut session = Session::new(start.env, start.cwd, argv.machine_readable, Masker::new());
+    session.env = identity::vouched(&session);
     match argv.arguments.get(1).map(String::as_str) {
         None => {
             session.say(&Cli::command().render_help().to_string());

@@ -1,5 +1,5 @@
 //! The life of a build: what a component is ([`component`]), how its options are declared ([`config`]), what is told while it
-//! runs ([`event`]), what was created and must go again ([`ledger`]), how it waits ([`wait`]), and the run of all builds
+//! runs ([`event`]), who vouches for us ([`identity`]), what was created and must go again ([`ledger`]), how it waits ([`wait`]), and the run of all builds
 //! ([`run`]).
 //!
 //! This room knows no single cloud, no GitHub and no terminal.
@@ -13,6 +13,7 @@ pub mod duration;
 pub mod env;
 pub mod error;
 pub mod event;
+pub mod identity;
 pub mod ledger;
 pub mod prepare;
 pub mod run;
@@ -27,6 +28,7 @@ pub use config::{Block, Config};
 pub use env::Env;
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Events};
+pub use identity::{Claims, IdentitySource, IdentityToken};
 pub use image_action_derive::Config;
 pub use ledger::{Ledger, Resource};
 pub use prepare::PrepareContext;

@@ -5,7 +5,7 @@ use image_action_lang::diag::suggest;
 use std::collections::BTreeMap;
 
 /// The names that `action.yml` declares.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 22] = [
     "template",
     "command",
     "environment",
@@ -21,6 +21,13 @@ pub const NAMES: [&str; 15] = [
     "validation-build",
     "local",
     "allow-untrusted",
+    "aws-role-to-assume",
+    "aws-region",
+    "azure-client-id",
+    "azure-tenant-id",
+    "azure-subscription-id",
+    "gcp-workload-identity-provider",
+    "gcp-service-account",
 ];
 
 /// Names that the runner itself may add for a container action.

@@ -7,6 +7,7 @@ pub mod client;
 pub mod comment;
 pub mod event;
 pub mod inputs;
+pub mod oidc;
 pub mod release;
 pub mod runner;
 

@@ -3,7 +3,7 @@
 use crate::fault::Faults;
 use crate::http::{Request, Response};
 use crate::machine::Machines;
-use crate::{aws, azure, github, google};
+use crate::{aws, azure, github, google, issuer};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -67,6 +67,8 @@ pub struct Cloud {
     pub google: google::State,
     /// GitHub.
     pub github: github::State,
+    /// Job identities, and whom the clouds trust.
+    pub issuer: issuer::State,
     log: Mutex<Vec<LogEntry>>,
 }
 
@@ -100,6 +102,7 @@ impl Cloud {
             azure: azure::State::default(),
             google: google::State::default(),
             github: github::State::default(),
+            issuer: issuer::State::default(),
             log: Mutex::new(Vec::new()),
         })
     }

@@ -12,6 +12,7 @@ pub mod github;
 pub mod google;
 pub mod guest;
 pub mod http;
+pub mod issuer;
 pub mod machine;
 pub mod server;
 

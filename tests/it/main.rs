@@ -8,6 +8,7 @@ mod azure;
 mod fmt;
 mod google;
 mod guest;
+mod identity;
 mod leftovers;
 mod lint;
 mod seed;

@@ -15,6 +15,7 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Connector, proxy::ProxyConfig};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use image_action_engine::wait::retry_up_to;
@@ -36,6 +37,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long one attempt of a call may take, from its beginning to the end of the answer: AWS answers within a second or two.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long finding credentials may take.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How long before their end credentials are renewed: clocks differ, and a call that is tried again begins later.
+const CREDENTIALS_EARLY: Duration = Duration::from_secs(60);
 
 /// An account as one build reaches it. Cheap to clone.
 #[derive(Clone)]
@@ -143,13 +150,13 @@ impl Account {
         let provider_config =
             ProviderConfig::without_region().with_region(Some(Region::new(region.clone()))).with_http_client(http);
         let credentials =
-            credentials::base(env, access, &provider_config, &aws_sdk_sts::config::Builder::from(&unsigned));
+            credentials::base(env, access, &provider_config, &aws_sdk_sts::config::Builder::from(&unsigned), &region);
         let mut config = unsigned.into_builder().credentials_provider(credentials).build();
         if let Some(role) = access.assume_role.as_ref().filter(|r| !r.role_arn.is_empty()) {
             let role = credentials::Role::new(role, &aws_sdk_sts::Client::new(&config));
             config = config
                 .into_builder()
-                .identity_cache(IdentityCache::lazy().build())
+                .identity_cache(identity_cache())
                 .credentials_provider(SharedCredentialsProvider::new(role))
                 .build();
         }
@@ -324,7 +331,7 @@ fn sdk_config(region: &str, http: SharedHttpClient, endpoints: Endpoints) -> Sdk
         // Retries are ours, so that there is one policy, and AWS_MAX_ATTEMPTS keeps its meaning for waits.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts.build())
-        .identity_cache(IdentityCache::lazy().build())
+        .identity_cache(identity_cache())
         .service_config(endpoints)
         .build()
 }
@@ -363,6 +370,11 @@ fn http_client(env: &Env) -> Result<SharedHttpClient> {
             .tls_context(context.clone())
             .build()
     }))
+}
+
+/// Keeps credentials until shortly before they end. They may take more than one call to be had, each of which is tried again.
+fn identity_cache() -> SharedIdentityCache {
+    IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).buffer_time(CREDENTIALS_EARLY).build()
 }
 
 /// The SDK panics on a certificate that cannot be read.

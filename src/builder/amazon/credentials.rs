@@ -2,6 +2,7 @@
 //! which is why the SDK's ready-made loader (it reads the process's) is not used.
 
 use crate::config::{Access, AssumeRole};
+use crate::failure::{self, Asked, Failure};
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::imds;
 use aws_config::meta::credentials::CredentialsProviderChain;
@@ -11,12 +12,17 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
-use image_action_engine::Env;
+use image_action_engine::wait::retry;
+use image_action_engine::{CancellationToken, Env, Error, ErrorKind, IdentitySource, IdentityToken, Result, Secret};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// How long the metadata service of an instance is waited for: it answers at once, where there is one.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What an identity token has to be for (the "client id" of the identity provider in IAM).
+const AUDIENCE: &str = "sts.amazonaws.com";
 
 /// The name of our sessions, where the template gives none.
 const SESSION_NAME: &str = "image-action";
@@ -52,6 +58,7 @@ pub fn base(
     access: &Access,
     provider_config: &ProviderConfig,
     sts: &aws_sdk_sts::config::Builder,
+    region: &str,
 ) -> SharedCredentialsProvider {
     if let Some(keys) = from_template(access) {
         return SharedCredentialsProvider::new(keys);
@@ -64,9 +71,16 @@ pub fn base(
     if !access.profile.is_empty() {
         return SharedCredentialsProvider::new(profile);
     }
-    let mut chain = CredentialsProviderChain::first_try("environment", FromEnvironment(from_environment(env)))
-        .or_else("profile", profile)
-        .or_else("web identity", WebIdentity::of(env, sts));
+    let mut chain = CredentialsProviderChain::first_try("environment", FromEnvironment(from_environment(env)));
+    let web = WebIdentity::of(env, sts, region);
+    // Whoever vouches for this run goes before a profile that nobody has named.
+    let first =
+        matches!(&web, Some(w) if matches!(w.source, TokenSource::Vouched(_))) && env.get("AWS_PROFILE").is_none();
+    match web {
+        Some(web) if first => chain = chain.or_else("web identity", web).or_else("profile", profile),
+        Some(web) => chain = chain.or_else("profile", profile).or_else("web identity", web),
+        None => chain = chain.or_else("profile", profile),
+    }
     if env
         .get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
         .or_else(|| env.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"))
@@ -124,27 +138,73 @@ fn keys(credentials: Option<aws_sdk_sts::types::Credentials>, name: &'static str
     Ok(Credentials::new(keys.access_key_id, keys.secret_access_key, Some(keys.session_token), Some(expiry), name))
 }
 
-/// A token file that is exchanged for keys of a role (`AWS_WEB_IDENTITY_TOKEN_FILE`). In contrast to the SDK's own provider
-/// the exchange honours `AWS_ENDPOINT_URL`.
-#[derive(Debug)]
-struct WebIdentity(
-    Option<(
-        PathBuf,
-        aws_sdk_sts::operation::assume_role_with_web_identity::builders::AssumeRoleWithWebIdentityFluentBuilder,
-    )>,
-);
+/// A token that is exchanged for keys of a role: out of a file (`AWS_WEB_IDENTITY_TOKEN_FILE`), or from whoever vouches for this
+/// run. In contrast to the SDK's own provider the exchange honours `AWS_ENDPOINT_URL`, and every renewal has a new token.
+struct WebIdentity {
+    source: TokenSource,
+    role: String,
+    session: String,
+    sts: aws_sdk_sts::Client,
+    region: String,
+}
+
+enum TokenSource {
+    File(PathBuf),
+    Vouched(Arc<dyn IdentitySource>),
+}
+
+impl std::fmt::Debug for WebIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "WebIdentity({})", self.role)
+    }
+}
 
 impl WebIdentity {
-    fn of(env: &Env, sts: &aws_sdk_sts::config::Builder) -> WebIdentity {
-        let (Some(file), Some(role)) = (env.get("AWS_WEB_IDENTITY_TOKEN_FILE"), env.get("AWS_ROLE_ARN")) else {
-            return WebIdentity(None);
-        };
-        let session = env.get("AWS_ROLE_SESSION_NAME").unwrap_or(SESSION_NAME);
-        let call = aws_sdk_sts::Client::from_conf(sts.clone().build())
-            .assume_role_with_web_identity()
-            .role_arn(role)
-            .role_session_name(session);
-        WebIdentity(Some((PathBuf::from(file), call)))
+    /// By what the environment names: a file before whoever vouches for us. Without a role there is nothing to exchange for.
+    fn of(env: &Env, sts: &aws_sdk_sts::config::Builder, region: &str) -> Option<WebIdentity> {
+        let file = env.get("AWS_WEB_IDENTITY_TOKEN_FILE").map(|file| TokenSource::File(PathBuf::from(file)));
+        let source = file.or_else(|| Some(TokenSource::Vouched(env.identity()?.clone())))?;
+        Some(WebIdentity {
+            source,
+            role: env.get("AWS_ROLE_ARN")?.to_owned(),
+            session: env.get("AWS_ROLE_SESSION_NAME").unwrap_or(SESSION_NAME).to_owned(),
+            sts: aws_sdk_sts::Client::from_conf(sts.clone().build()),
+            region: region.to_owned(),
+        })
+    }
+
+    async fn token(&self) -> Result<IdentityToken> {
+        match &self.source {
+            TokenSource::Vouched(source) => source.token(AUDIENCE, &CancellationToken::new()).await,
+            TokenSource::File(file) => {
+                let text = tokio::fs::read_to_string(file).await;
+                let text = text.map_err(|e| {
+                    let what = format!("AWS_WEB_IDENTITY_TOKEN_FILE {} cannot be read: {e}", file.display());
+                    Error::new(ErrorKind::Credentials, what)
+                        .hint("in a container action only the workspace and its own folders can be seen; give the input aws-role-to-assume in its place")
+                })?;
+                IdentityToken::parse(Secret::new(text.trim()))
+            }
+        }
+    }
+
+    async fn exchange(&self) -> Result<Credentials> {
+        let token = self.token().await?;
+        // The session lasts as long as STS gives by itself (an hour, which every role allows): it is renewed in any case.
+        let call = self.sts.assume_role_with_web_identity().role_arn(&self.role).role_session_name(&self.session);
+        let call = call.web_identity_token(token.token.expose());
+        let (service, action) = ("sts", "AssumeRoleWithWebIdentity");
+        let asked = Asked { service, action, resource: &self.role, region: &self.region };
+        let send = || async { call.clone().send().await.map_err(|e| failure::read(&asked, e)) };
+        let answer = retry(&CancellationToken::new(), |f: &Failure| f.transient, send).await;
+        let answer = answer.map_err(|f| failure::untrusted(f, &self.role, &token.claims))?;
+        let keys = keys(answer.credentials, "web-identity")
+            .map_err(|e| Error::new(ErrorKind::Credentials, format!("{asked} gave no keys: {e}")))?;
+        if let TokenSource::Vouched(source) = &self.source {
+            source.conceal(&Secret::new(keys.secret_access_key()));
+            source.conceal(&Secret::new(keys.session_token().unwrap_or_default()));
+        }
+        Ok(keys)
     }
 }
 
@@ -153,15 +213,7 @@ impl ProvideCredentials for WebIdentity {
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(async move {
-            let Some((file, call)) = &self.0 else { return Err(CredentialsError::not_loaded_no_source()) };
-            let token = tokio::fs::read_to_string(file).await.map_err(|e| {
-                CredentialsError::invalid_configuration(format!("AWS_WEB_IDENTITY_TOKEN_FILE {}: {e}", file.display()))
-            })?;
-            let answer =
-                call.clone().web_identity_token(token.trim()).send().await.map_err(CredentialsError::provider_error)?;
-            keys(answer.credentials, "web-identity")
-        })
+        future::ProvideCredentials::new(async move { self.exchange().await.map_err(CredentialsError::provider_error) })
     }
 }
 

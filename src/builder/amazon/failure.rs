@@ -3,7 +3,7 @@
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use image_action_engine::{Error, ErrorKind};
+use image_action_engine::{Claims, Error, ErrorKind};
 use std::error::Error as StdError;
 
 /// A call that did not work.
@@ -167,6 +167,11 @@ fn unreachable(asked: &Asked<'_>, error: &(dyn StdError + 'static)) -> Failure {
 
 fn no_credentials(asked: &Asked<'_>, error: &CredentialsError) -> Failure {
     let cause = root_cause(error);
+    // What we have said ourselves, we have said in full.
+    if let Some(own) = find_cause::<Error>(error) {
+        let error = own.clone().context(format_args!("{asked} needs AWS credentials"));
+        return Failure { code: String::new(), message: cause, transient: false, uncertain: false, error };
+    }
     let missing = matches!(error, CredentialsError::CredentialsNotLoaded(_));
     let summary = if missing {
         format!("{asked} needs AWS credentials, and there are none")
@@ -174,9 +179,40 @@ fn no_credentials(asked: &Asked<'_>, error: &CredentialsError) -> Failure {
         format!("{asked} needs AWS credentials, and they could not be had: {cause}")
     };
     let error = Error::new(ErrorKind::Credentials, summary).hint(
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), or `profile`, or let aws-actions/configure-aws-credentials run before",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), or `profile`; in a workflow give the action the input aws-role-to-assume, with `id-token: write` in the permissions of the job",
     );
     Failure { code: String::new(), message: cause, transient: false, uncertain: false, error }
+}
+
+/// A refused exchange of an identity token: what the token said, and what of the role's trust has to change.
+pub fn untrusted(failure: Failure, role: &str, claims: &Claims) -> Error {
+    let (account, partition) = {
+        let mut parts = role.split(':').skip(1);
+        let partition = parts.next().unwrap_or("aws");
+        (parts.nth(2).unwrap_or_default(), partition)
+    };
+    let issuer = claims.issuer_host();
+    let provider = format!("arn:{partition}:iam::{account}:oidc-provider/{issuer}");
+    let hint = match failure.code.as_str() {
+        "AccessDenied" => format!(
+            "check that the role exists, and that its trust policy has this statement (StringLike with * for more than one subject):\n{}",
+            serde_json::json!({
+                "Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity", "Principal": { "Federated": provider },
+                "Condition": { "StringEquals": {
+                    format!("{issuer}:aud"): claims.audience, format!("{issuer}:sub"): claims.subject,
+                } },
+            })
+        ),
+        "InvalidIdentityToken" => format!(
+            "the identity provider {provider} has to exist in IAM of that account, with \"{}\" among its audiences (client ids)",
+            claims.audience
+        ),
+        "ExpiredTokenException" | "ExpiredToken" => {
+            "the token had ended when AWS looked at it: this machine's clock may be wrong, or the token came from a file that nobody renews".to_owned()
+        }
+        _ => return failure.error.detail(claims.to_string()),
+    };
+    Error { kind: ErrorKind::Credentials, ..failure.error }.detail(claims.to_string()).hint(hint)
 }
 
 /// AWS's message without the encoded part, which only AWS can read.

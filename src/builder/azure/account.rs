@@ -138,25 +138,31 @@ impl Identity {
         let source = if !access.client_secret.is_empty() {
             Source::Secret { client, secret: access.client_secret.clone() }
         } else if !access.oidc_request_token.is_empty() {
-            Source::GitHub { client, url: access.oidc_request_url.clone(), token: access.oidc_request_token.clone() }
+            // Templates name the runner's own address, as Packer reads no environment here.
+            match env.identity().filter(|identity| identity.is_at(&access.oidc_request_url)) {
+                Some(identity) => Source::Vouched { client, identity: identity.clone() },
+                None => Source::Requested {
+                    client,
+                    url: access.oidc_request_url.clone(),
+                    token: access.oidc_request_token.clone(),
+                },
+            }
         } else if !access.client_jwt.is_empty() {
             Source::Assertion { client, assertion: access.client_jwt.clone() }
         } else if let Some(token) = env.get(LOCAL_TOKEN) {
             Source::Fixed(Secret::new(token))
         } else {
+            let given = Given::of(access, env);
+            if let Some(source) = vouched(env, &given.client, &given.tenant) {
+                return Ok(Identity { source, tenant: given.tenant, subscription: given.subscription });
+            }
             managed(&client, env)
         };
         Ok(Identity { source, tenant, subscription })
     }
     /// Whoever is logged in: in a workflow the workflow itself, before the az command, whose login expires within minutes there.
     fn of_login(access: &Access, env: &Env) -> Result<Identity> {
-        let given = |own: &str, names: [&str; 2]| {
-            let from = || names.iter().find_map(|n| env.get(n)).unwrap_or_default().to_owned();
-            if own.is_empty() { from() } else { own.to_owned() }
-        };
-        let client = given(&access.client_id, ["ARM_CLIENT_ID", "AZURE_CLIENT_ID"]);
-        let tenant = given(&access.tenant_id, ["ARM_TENANT_ID", "AZURE_TENANT_ID"]);
-        let subscription = given(&access.subscription_id, ["ARM_SUBSCRIPTION_ID", "AZURE_SUBSCRIPTION_ID"]);
+        let Given { client, tenant, subscription } = Given::of(access, env);
         if let Some(source) = ambient(env, &client, &tenant) {
             return Ok(Identity { source, tenant, subscription });
         }
@@ -174,33 +180,60 @@ impl Identity {
             ErrorKind::Credentials,
             "use_azure_cli_auth is set, the az command is not installed here, and the environment has no other way to log in",
         )
-        .hint("in a workflow: `permissions: id-token: write` with AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_SUBSCRIPTION_ID in the environment; elsewhere: install az and run `az login`"))
+        .hint("in a workflow: `id-token: write` in the permissions of the job, and the inputs azure-client-id, azure-tenant-id and azure-subscription-id; elsewhere: install az and run `az login`"))
     }
     fn needs_tenant(&self) -> bool {
-        matches!(self.source, Source::Secret { .. } | Source::Assertion { .. } | Source::GitHub { .. })
+        matches!(
+            self.source,
+            Source::Secret { .. } | Source::Assertion { .. } | Source::Vouched { .. } | Source::Requested { .. }
+        )
     }
     fn client(&self) -> String {
         match &self.source {
             Source::Secret { client, .. }
             | Source::Assertion { client, .. }
-            | Source::GitHub { client, .. }
+            | Source::Vouched { client, .. }
+            | Source::Requested { client, .. }
             | Source::Managed { client, .. } => client.clone(),
             Source::Cli { .. } | Source::Fixed(_) => String::new(),
         }
     }
 }
 
-/// What the surroundings give: the local cloud's token, or a workflow's.
+/// Names of the application, its tenant and the subscription: the template's, else the environment's.
+struct Given {
+    client: String,
+    tenant: String,
+    subscription: String,
+}
+
+impl Given {
+    fn of(access: &Access, env: &Env) -> Given {
+        let given = |own: &str, names: [&str; 2]| {
+            let from = || names.iter().find_map(|n| env.get(n)).unwrap_or_default().to_owned();
+            if own.is_empty() { from() } else { own.to_owned() }
+        };
+        Given {
+            client: given(&access.client_id, ["ARM_CLIENT_ID", "AZURE_CLIENT_ID"]),
+            tenant: given(&access.tenant_id, ["ARM_TENANT_ID", "AZURE_TENANT_ID"]),
+            subscription: given(&access.subscription_id, ["ARM_SUBSCRIPTION_ID", "AZURE_SUBSCRIPTION_ID"]),
+        }
+    }
+}
+
+/// What the surroundings give: the local cloud's token, or whoever vouches for this run.
 fn ambient(env: &Env, client: &str, tenant: &str) -> Option<Source> {
     if let Some(token) = env.get(LOCAL_TOKEN) {
         return Some(Source::Fixed(Secret::new(token)));
     }
-    let url = env.get("ACTIONS_ID_TOKEN_REQUEST_URL")?;
-    let token = env.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?;
-    if client.is_empty() || tenant.is_empty() {
-        return None;
-    }
-    Some(Source::GitHub { client: client.to_owned(), url: url.to_owned(), token: Secret::new(token) })
+    vouched(env, client, tenant)
+}
+
+/// Whoever vouches for this run, to an application of this tenant.
+fn vouched(env: &Env, client: &str, tenant: &str) -> Option<Source> {
+    let identity = env.identity()?.clone();
+    let named = !client.is_empty() && !tenant.is_empty();
+    named.then(|| Source::Vouched { client: client.to_owned(), identity })
 }
 
 fn managed(client: &str, env: &Env) -> Source {

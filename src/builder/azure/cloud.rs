@@ -22,6 +22,14 @@ impl Endpoints {
     pub fn scope(&self) -> String {
         format!("{}/.default", self.manager)
     }
+    /// The audience of an identity token that this cloud's Entra ID exchanges.
+    pub fn exchange_audience(&self) -> &'static str {
+        match self.login.rsplit('.').next() {
+            Some("us") => "api://AzureADTokenExchangeUSGov",
+            Some("cn") => "api://AzureADTokenExchangeChina",
+            _ => "api://AzureADTokenExchange",
+        }
+    }
     /// The cloud of a template's name, in any case.
     pub fn named(name: &str) -> Option<Endpoints> {
         match name.to_lowercase().as_str() {

@@ -286,7 +286,7 @@ async fn a_new_token_of_the_workflow_is_asked_for_with_each_token_of_azure() {
         _ => say(200, json!({ "status": "Succeeded" })),
     })
     .await;
-    let source = Source::GitHub {
+    let source = Source::Requested {
         client: "c".into(),
         url: format!("{}/id-token?api-version=2.0", stub.url),
         token: Secret::new("request-token"),

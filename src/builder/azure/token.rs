@@ -3,19 +3,11 @@
 use crate::cloud::Endpoints;
 use crate::failure::Failure;
 use crate::http::{Answer, Call, Http};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use image_action_engine::{CancellationToken, Env, Error, ErrorKind, Result, Secret};
+use image_action_engine::{CancellationToken, Claims, Env, Error, ErrorKind, IdentitySource, Result, Secret, identity};
 use reqwest::{Method, Url};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A token is renewed when less than this is left of it, or half of its life where that is shorter.
-const SKEW: Duration = Duration::from_secs(5 * 60);
-
-/// The audience of a workflow's token that Entra ID exchanges.
-const EXCHANGE_AUDIENCE: &str = "api://AzureADTokenExchange";
 
 /// Where a virtual machine asks for its own token; nothing else answers there.
 const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
@@ -49,13 +41,21 @@ pub enum Source {
         /// The token.
         assertion: Secret,
     },
-    /// An application that trusts this workflow: a new token of GitHub's for each token of Azure's, as they live minutes only.
-    GitHub {
+    /// An application that trusts whoever vouches for this run: a new identity token for each token of Azure's, as they live
+    /// minutes only.
+    Vouched {
         /// The application.
         client: String,
-        /// `ACTIONS_ID_TOKEN_REQUEST_URL`
+        /// Who vouches.
+        identity: Arc<dyn IdentitySource>,
+    },
+    /// The same, from the address that the template names.
+    Requested {
+        /// The application.
+        client: String,
+        /// `oidc_request_url`
         url: String,
-        /// `ACTIONS_ID_TOKEN_REQUEST_TOKEN`
+        /// `oidc_request_token`
         token: Secret,
     },
     /// Whoever is logged in with the az command.
@@ -80,7 +80,7 @@ impl Source {
         match self {
             Source::Secret { .. } => "client secret",
             Source::Assertion { .. } => "client assertion",
-            Source::GitHub { .. } => "the workflow's own token (OIDC)",
+            Source::Vouched { .. } | Source::Requested { .. } => "the job's own identity (OIDC)",
             Source::Cli { .. } => "the az command's login",
             Source::Managed { .. } => "managed identity",
             Source::Fixed(_) => "the local cloud's token",
@@ -137,8 +137,7 @@ impl Tokens {
             () = cancel.cancelled() => return Err(Error::cancelled()),
             fresh = self.fresh(cancel) => fresh?,
         };
-        let kept = life.saturating_sub(SKEW).max(life / 2);
-        *cached = Some(Cached { token: token.clone(), until: Instant::now() + kept });
+        *cached = Some(Cached { token: token.clone(), until: Instant::now() + identity::kept(life) });
         Ok(token)
     }
     /// Forgets a token that was refused.
@@ -156,8 +155,14 @@ impl Tokens {
                 self.exchange(client, &[("client_secret", secret.expose())], cancel).await
             }
             Source::Assertion { client, assertion } => self.federated(client, assertion, cancel).await,
-            Source::GitHub { client, url, token } => {
-                let assertion = self.workflow(url, token, cancel).await?;
+            Source::Vouched { client, identity } => {
+                let assertion = identity.token(self.0.endpoints.exchange_audience(), cancel).await?;
+                let made = self.federated(client, &assertion.token, cancel).await?;
+                identity.conceal(&made.0);
+                Ok(made)
+            }
+            Source::Requested { client, url, token } => {
+                let assertion = self.request(url, token, cancel).await?;
                 self.federated(client, &assertion, cancel).await
             }
             Source::Cli { env } => self.az(env).await,
@@ -176,7 +181,8 @@ impl Tokens {
             ("client_assertion", assertion.expose()),
         ];
         let result = self.exchange(client, &fields, cancel).await;
-        result.map_err(|e| e.detail(claims(assertion.expose())))
+        let claims = Claims::of(assertion.expose()).unwrap_or_default();
+        result.map_err(|e| untrusted(e, client, &claims))
     }
 
     /// `client_credentials` at the tenant's token endpoint.
@@ -199,12 +205,12 @@ impl Tokens {
         token_of(&name, &answer.json())
     }
 
-    /// The token that GitHub gives this job.
-    async fn workflow(&self, url: &str, token: &Secret, cancel: &CancellationToken) -> Result<Secret> {
-        let name = "ask GitHub for the workflow's token";
+    /// The identity token that the template's address gives.
+    async fn request(&self, url: &str, token: &Secret, cancel: &CancellationToken) -> Result<Secret> {
+        let name = "ask oidc_request_url for an identity token";
         let mut url = parse(url)?;
         if !url.query_pairs().any(|(k, _)| k == "audience") {
-            url.query_pairs_mut().append_pair("audience", EXCHANGE_AUDIENCE);
+            url.query_pairs_mut().append_pair("audience", self.0.endpoints.exchange_audience());
         }
         let call = Call::new(Method::GET, url).header("accept", "application/json");
         let bearer = format!("Bearer {}", token.expose());
@@ -342,20 +348,8 @@ fn refusal(name: &str, answer: &Answer) -> Error {
         ("AADSTS90002", "check tenant_id"),
         ("AADSTS900023", "check tenant_id"),
         (
-            "AADSTS70021",
-            "add a federated credential to the application whose subject, issuer and audience are those of the token",
-        ),
-        (
-            "AADSTS700212",
-            "add a federated credential to the application whose subject, issuer and audience are those of the token",
-        ),
-        (
-            "AADSTS700213",
-            "add a federated credential to the application whose subject, issuer and audience are those of the token",
-        ),
-        (
             "AADSTS700024",
-            "the token that was given has expired; give oidc_request_url and oidc_request_token, so that a new one can be asked for",
+            "the token had ended when Azure looked at it; in a workflow give the inputs azure-client-id and azure-tenant-id in place of client_jwt, so that a new one is asked for each time",
         ),
     ];
     match hints.iter().find(|(code, _)| line.contains(&format!("{code}:"))) {
@@ -364,12 +358,25 @@ fn refusal(name: &str, answer: &Answer) -> Error {
     }
 }
 
-/// Who a federated token says we are; the token itself is never shown.
-fn claims(token: &str) -> String {
-    let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok());
-    let claims: Value = claims.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    let show = |name: &str| format!("{name} = {}", claims.get(name).cloned().unwrap_or_default());
-    format!("the token says: {}, {}, {}", show("sub"), show("aud"), show("iss"))
+/// Codes that say that the application trusts no such token: no federated credential, or none with this issuer, audience or
+/// subject.
+const UNTRUSTED: [&str; 4] = ["AADSTS70021:", "AADSTS700211:", "AADSTS700212:", "AADSTS700213:"];
+
+/// A refused exchange of an identity token: what the token said, and what of the application's trust has to change.
+fn untrusted(error: Error, client: &str, claims: &Claims) -> Error {
+    let hint = UNTRUSTED.iter().any(|code| error.summary.contains(code)).then(|| {
+        format!(
+            "give the application a federated credential with exactly this issuer, subject and audience:\naz ad app federated-credential create --id {client} --parameters '{}'",
+            serde_json::json!({
+                "name": "image-action", "issuer": claims.issuer, "subject": claims.subject, "audiences": [claims.audience],
+            })
+        )
+    });
+    let error = error.detail(claims.to_string());
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
 }
 
 #[async_trait::async_trait]
@@ -381,7 +388,7 @@ impl azure_core::auth::TokenCredential for Tokens {
             let failure = Failure::from_error("log in", &e);
             azure_core::Error::new(azure_core::error::ErrorKind::Credential, failure)
         })?;
-        let soon = std::time::SystemTime::now() + SKEW;
+        let soon = std::time::SystemTime::now() + identity::RENEW_EARLY;
         Ok(azure_core::auth::AccessToken::new(token.expose().to_owned(), soon.into()))
     }
     async fn clear_cache(&self) -> azure_core::Result<()> {

@@ -2,6 +2,7 @@
 //! library's own search asks a metadata server that is not there for most of a minute.
 
 use crate::config::Authentication;
+use crate::federation::Federation;
 use google_cloud_auth::credentials::{
     CacheableResource, Credentials, CredentialsProvider, EntityTag, external_account, impersonated, mds,
     service_account, user_account,
@@ -29,7 +30,7 @@ const METADATA_PATIENCE: Duration = Duration::from_secs(1);
 /// The metadata server of Compute Engine.
 const METADATA_HOST: &str = "metadata.google.internal";
 
-const HINT: &str = "set credentials_file, or GOOGLE_APPLICATION_CREDENTIALS; on GitHub let google-github-actions/auth run before (with permissions: id-token: write)";
+const HINT: &str = "set credentials_file, or GOOGLE_APPLICATION_CREDENTIALS; in a workflow give the action the inputs gcp-workload-identity-provider and gcp-service-account, with `id-token: write` in the permissions of the job";
 
 /// What a way to authenticate comes from.
 pub(crate) enum Source {
@@ -134,7 +135,8 @@ pub(crate) async fn identity(
     }
 }
 
-/// What the environment holds, in the order of Google's own libraries, with the names of Terraform after them.
+/// What the environment holds: a provider of workload identity federation, then the order of Google's own libraries, with the
+/// names of Terraform after them.
 ///
 /// # Errors
 /// None there, or none that can be used.
@@ -146,6 +148,11 @@ pub(crate) async fn environment(cwd: &Path, env: &Env) -> Result<Identity> {
         // Neither `read` nor `parse` gives this one.
         Source::Environment => Err(none()),
     };
+    // Whoever names a provider in a job that somebody vouches for means that one.
+    if let Some(federation) = Federation::of(env, &wanted)? {
+        let email = federation.account().map(str::to_owned);
+        return Ok(Identity { credentials: federation.into(), email });
+    }
     if let Some(path) = env.get("GOOGLE_APPLICATION_CREDENTIALS") {
         return from(read(&cwd.join(path))?);
     }

@@ -57,7 +57,14 @@ impl std::fmt::Display for Asked {
 /// Reads what the client library hands back.
 pub(crate) fn read(asked: &Asked, error: &google_cloud_gax::error::Error) -> Failure {
     if error.is_authentication() {
-        return no_token(asked, &root(error));
+        return match own(error) {
+            // What we have said ourselves, we have said in full.
+            Some(own) => {
+                let error = own.clone().context(format_args!("{asked} needs a token"));
+                Failure { status: None, busy: false, transient: false, uncertain: false, error }
+            }
+            None => no_token(asked, &root(error)),
+        };
     }
     match error.http_status_code() {
         Some(status) => refused(asked, status, &words(error)),
@@ -88,6 +95,18 @@ fn no_token(asked: &Asked, why: &str) -> Failure {
     let error = Error::new(ErrorKind::Credentials, format!("{asked} needs a token, and none could be had: {why}"))
         .hint("check the credentials; a token of GitHub's lives as long as its job, and needs permissions: id-token: write");
     Failure { status: None, busy: false, transient: false, uncertain: false, error }
+}
+
+/// Our own failure among the causes.
+pub(crate) fn own<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    let mut current = Some(error);
+    while let Some(e) = current {
+        if let Some(found) = e.downcast_ref::<Error>() {
+            return Some(found);
+        }
+        current = e.source();
+    }
+    None
 }
 
 /// The last cause, which says most.

@@ -8,6 +8,7 @@ pub mod config;
 mod credentials;
 mod data;
 mod failure;
+mod federation;
 mod metadata;
 mod oslogin;
 mod remove;

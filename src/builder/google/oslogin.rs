@@ -92,7 +92,10 @@ async fn send(api: &Api, asked: &Asked, request: &reqwest::RequestBuilder) -> Re
         Failure { status: None, busy: false, transient: true, uncertain: true, error }
     };
     let headers = credentials::headers(&api.identity().credentials).await.map_err(|e| {
-        let error = Error::new(ErrorKind::Credentials, format!("{asked} needs a token, and none could be had: {e}"));
+        let error = match failure::own(&e) {
+            Some(own) => own.clone().context(format_args!("{asked} needs a token")),
+            None => Error::new(ErrorKind::Credentials, format!("{asked} needs a token, and none could be had: {e}")),
+        };
         Failure { status: None, busy: false, transient: false, uncertain: false, error }
     })?;
     // Only a streamed body cannot be cloned, and there is none here.

@@ -9,11 +9,15 @@ mod resources;
 mod sts;
 mod world;
 
+pub use sts::WEB_ROLE;
+
 use crate::cloud::{Cloud, Existing};
 use crate::fault::Fault;
 use crate::http::{Request, Response};
+use chrono::{DateTime, Utc};
 use query::Params;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use world::World;
 
@@ -31,12 +35,19 @@ const REGION: &str = "us-west-2";
 
 /// What exists.
 #[derive(Default)]
-pub struct State(Mutex<World>);
+pub struct State {
+    world: Mutex<World>,
+    /// Session tokens that STS gave, and when they end.
+    sessions: Mutex<BTreeMap<String, DateTime<Utc>>>,
+}
 
 impl State {
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<String, DateTime<Utc>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
     fn world(&self) -> MutexGuard<'_, World> {
         // Every change is made whole before the lock is left: a panic elsewhere leaves the world as it was.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,12 +114,28 @@ fn read(request: &Request) -> Call {
     Call { service, region, action, params }
 }
 
+/// Why a session of STS's is not taken: it has ended, or never was.
+fn ended(cloud: &Cloud, request: &Request, call: &Call) -> Option<Refused> {
+    let token = request.header("x-amz-security-token")?;
+    let (code, message) = match (cloud.aws.sessions().get(token), call.service.as_str()) {
+        (Some(until), _) if *until > Utc::now() => return None,
+        (Some(_), "ec2") => ("RequestExpired", "Request has expired."),
+        (Some(_), _) => ("ExpiredToken", "The security token included in the request is expired"),
+        (None, "ec2") => ("AuthFailure", "AWS was not able to validate the provided access credentials"),
+        (None, _) => ("InvalidClientTokenId", "The security token included in the request is invalid."),
+    };
+    Some(Refused { status: 403, ..Refused::new(code, message) })
+}
+
 /// Answers one request.
 pub async fn handle(cloud: &Arc<Cloud>, request: &Request) -> Response {
     let call = read(request);
+    if let Some(refused) = ended(cloud, request, &call) {
+        return refuse(&call, &refused);
+    }
     let answer = match call.service.as_str() {
         "ec2" => ec2::answer(cloud, &call).await,
-        "sts" => sts::answer(&call),
+        "sts" => sts::answer(cloud, &call),
         "kms" => match request.json() {
             Ok(body) => kms::answer(cloud, &call, &body),
             Err(e) => Err(Refused::new("SerializationException", e.to_string())),

@@ -3,6 +3,7 @@
 use super::arm::{Call, Fail, Result};
 use crate::cloud::Cloud;
 use crate::http::{Request, Response};
+use crate::issuer::{self, Doubt};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -171,40 +172,48 @@ fn token(cloud: &Cloud, request: &Request, tenant: &str) -> std::result::Result<
     }
     let assertion = field("client_assertion");
     if !assertion.is_empty() {
-        check_assertion(assertion)?;
+        check_assertion(cloud, assertion)?;
     } else if field("client_secret") != cloud.azure.account.secret {
         let text = format!("Invalid client secret provided for app '{CLIENT}'.");
         return Err(refuse(401, "invalid_client", 7_000_215, &text));
     }
-    let token = make_token(&format!("{}/{TENANT}/v2.0", request.origin()), TOKEN_LIFE);
-    cloud.azure.store().add_token(&token, TOKEN_LIFE);
-    let life = TOKEN_LIFE.as_secs();
+    let life = if assertion.is_empty() { TOKEN_LIFE } else { TOKEN_LIFE.min(cloud.issuer.trust().session) };
+    let token = make_token(&format!("{}/{TENANT}/v2.0", request.origin()), life);
+    cloud.azure.store().add_token(&token, life);
+    let life = life.as_secs();
     Ok(Response::json(
         200,
         &json!({ "token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": token }),
     ))
 }
 
-/// Looks at the claims of a federated assertion: its time, its audience. Its signature is not looked at: the issuer's keys are
-/// not ours to fetch.
-fn check_assertion(assertion: &str) -> std::result::Result<(), Response> {
+/// Looks at an assertion: a job's identity against the one federated credential of [`CLIENT`], in full; one that the application
+/// signs itself (a certificate; it names the token endpoint) by its time alone, as its certificate is not ours to know.
+fn check_assertion(cloud: &Cloud, assertion: &str) -> std::result::Result<(), Response> {
     let claims = assertion.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok());
     let claims: Option<Value> = claims.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let Some(claims) = claims else {
         return Err(refuse(401, "invalid_client", 50027, "JWT token is invalid or malformed."));
     };
-    let audience = claims.get("aud").and_then(Value::as_str).unwrap_or_default();
-    // An assertion that the application signs itself (a certificate) names the token endpoint.
-    if audience != EXCHANGE_AUDIENCE && !audience.contains("/oauth2/") {
-        let text =
-            format!("No matching federated identity record found for presented assertion audience '{audience}'.");
-        return Err(refuse(401, "invalid_client", 700_212, &text));
+    let expired = || refuse(401, "invalid_client", 700_024, "Client assertion is not within its valid time range.");
+    if claims.get("aud").and_then(Value::as_str).unwrap_or_default().contains("/oauth2/") {
+        let until = claims.get("exp").and_then(Value::as_i64).unwrap_or(0);
+        return if until <= chrono::Utc::now().timestamp() { Err(expired()) } else { Ok(()) };
     }
-    if claims.get("exp").and_then(Value::as_i64).unwrap_or(0) <= chrono::Utc::now().timestamp() {
-        let text = "Client assertion is not within its valid time range.";
-        return Err(refuse(401, "invalid_client", 700_024, text));
-    }
-    Ok(())
+    let unmatched = |number: u32, what: &str, value: &str| {
+        let text = format!(
+            "No matching federated identity record found for presented assertion {what} '{value}'. Check your federated identity credential Subject, Audience and Issuer against the presented assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
+        );
+        refuse(401, "invalid_client", number, &text)
+    };
+    issuer::check(cloud, assertion, &[EXCHANGE_AUDIENCE]).map(|_| ()).map_err(|doubt| match doubt {
+        Doubt::Malformed => refuse(401, "invalid_client", 50027, "JWT token is invalid or malformed."),
+        Doubt::Signature => refuse(401, "invalid_client", 700_027, "Client assertion failed signature validation."),
+        Doubt::Issuer(issuer) => unmatched(700_211, "issuer", &issuer),
+        Doubt::Audience(audience) => unmatched(700_212, "audience", &audience),
+        Doubt::Expired => expired(),
+        Doubt::Subject(subject) => unmatched(700_213, "subject", &subject),
+    })
 }
 
 /// Checks the bearer token of a call to Resource Manager.

@@ -134,6 +134,9 @@ fn page(request: &Request, all: Vec<Value>, wrap: impl Fn(Vec<Value>, usize) -> 
 
 /// Answers one request; the path is below `/github`.
 pub async fn handle(cloud: &Arc<Cloud>, request: &Request) -> Response {
+    if let Some(response) = crate::issuer::handle(cloud, request) {
+        return response;
+    }
     let token = request.header("authorization").and_then(|a| a.split_whitespace().nth(1));
     if token != Some(TOKEN) {
         return error(401, if token.is_none() { "Requires authentication" } else { "Bad credentials" });

@@ -7,6 +7,7 @@ use super::error::envelope;
 use super::fixtures::PROJECT;
 use crate::cloud::Cloud;
 use crate::http::{Request, Response};
+use crate::issuer::{self, Doubt};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
 use rsa::traits::PublicKeyParts;
@@ -37,6 +38,9 @@ const TOKEN_AUDIENCE: &str = "https://oauth2.googleapis.com/token";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// The provider that trusts the job whose identity the local token service vouches for; it may act as [`account`].
+pub const PROVIDER: &str = "projects/100000000001/locations/global/workloadIdentityPools/local/providers/github";
 
 /// Keys and tokens of one local cloud.
 #[derive(Default)]
@@ -69,7 +73,7 @@ struct Claims {
 }
 
 /// The service account of the credential file.
-pub(super) fn account() -> String {
+pub fn account() -> String {
     format!("builder@{PROJECT}.iam.gserviceaccount.com")
 }
 
@@ -143,9 +147,9 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 impl Auth {
-    fn issue(&self, email: &str, scopes: &str) -> String {
+    fn issue(&self, email: &str, scopes: &str, life: Duration) -> String {
         let token = format!("ya29.local-{}", uuid::Uuid::new_v4().simple());
-        let entry = Token { email: email.to_owned(), scopes: scopes.to_owned(), until: Instant::now() + TOKEN_LIFE };
+        let entry = Token { email: email.to_owned(), scopes: scopes.to_owned(), until: Instant::now() + life };
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), entry);
         token
     }
@@ -216,14 +220,29 @@ pub(super) fn token(cloud: &Cloud, request: &Request) -> Response {
     if scope.is_empty() {
         return oauth_error("invalid_scope", "Invalid OAuth scope or ID token audience provided.");
     }
-    let token = auth.issue(&claims.iss, &scope);
+    let token = auth.issue(&claims.iss, &scope, TOKEN_LIFE);
     Response::json(200, &json!({ "access_token": token, "expires_in": TOKEN_LIFE.as_secs(), "token_type": "Bearer" }))
+}
+
+/// `grant_type` as JSON has it: `grantType`.
+fn camel(name: &str) -> String {
+    let mut parts = name.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (head, tail) = part.split_at(part.len().min(1));
+        text + &head.to_uppercase() + tail
+    })
 }
 
 /// `POST /google/sts/v1/token`: a foreign identity token for a federated one.
 pub(super) fn exchange(cloud: &Cloud, request: &Request) -> Response {
+    // Google takes JSON in camel case and forms in snake case.
     let form: BTreeMap<String, String> = request.form().into_iter().collect();
-    let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+    let json = request.json().unwrap_or_default();
+    let field = |name: &str| {
+        let inside = || json[camel(name)].as_str().unwrap_or_default();
+        form.get(name).map_or_else(inside, String::as_str)
+    };
     if field("grant_type") != TOKEN_EXCHANGE {
         return oauth_error("unsupported_grant_type", "Invalid grant_type");
     }
@@ -237,28 +256,64 @@ pub(super) fn exchange(cloud: &Cloud, request: &Request) -> Response {
             "Invalid value for \"audience\". This value should be the full resource name of the Identity Provider.",
         );
     }
-    let token = cloud.google.auth.issue("", field("scope"));
+    let resource = audience.trim_start_matches("//iam.googleapis.com/");
+    if resource != PROVIDER {
+        return oauth_error(
+            "invalid_target",
+            "The target service indicated by the \"audience\" parameters is invalid. This might either be because the pool or provider is disabled or deleted or because it doesn't exist.",
+        );
+    }
+    let own = [format!("https:{audience}"), audience.to_owned()];
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    if let Err(doubt) = issuer::check(cloud, field("subject_token"), &own) {
+        return match doubt {
+            Doubt::Malformed => oauth_error("invalid_grant", "Unable to parse the ID Token."),
+            Doubt::Signature => oauth_error(
+                "invalid_grant",
+                "Invalid value for 'subject_token': the signature of the ID Token could not be verified.",
+            ),
+            Doubt::Issuer(issuer) => oauth_error(
+                "invalid_grant",
+                &format!("The issuer in ID Token {issuer} does not match the expected ones."),
+            ),
+            Doubt::Audience(audience) => oauth_error(
+                "invalid_grant",
+                &format!("The audience in ID Token [{audience}] does not match the expected audience."),
+            ),
+            Doubt::Expired => oauth_error("invalid_grant", "ID Token issued at an invalid time or has expired."),
+            Doubt::Subject(_) => {
+                oauth_error("unauthorized_client", "The given credential is rejected by the attribute condition.")
+            }
+        };
+    }
+    let life = TOKEN_LIFE.min(cloud.issuer.trust().session);
+    let token = cloud.google.auth.issue("", field("scope"), life);
     let answer = json!({
         "access_token": token,
         "issued_token_type": ACCESS_TOKEN,
         "token_type": "Bearer",
-        "expires_in": TOKEN_LIFE.as_secs(),
+        "expires_in": life.as_secs(),
     });
     Response::json(200, &answer)
 }
 
 /// `POST /google/iamcredentials/v1/projects/-/serviceAccounts/EMAIL:generateAccessToken`
 pub(super) fn impersonate(cloud: &Cloud, request: &Request, email: &str) -> Response {
-    if cloud.google.auth.caller(request).is_none() {
-        return unauthenticated(request);
-    }
+    let Some(caller) = cloud.google.auth.caller(request) else { return unauthenticated(request) };
     let body = request.json().unwrap_or_default();
     let scopes: Vec<_> = body["scope"].as_array().into_iter().flatten().filter_map(|s| s.as_str()).collect();
     if scopes.is_empty() {
         return envelope(400, "invalid", "Request contains an invalid argument: scope.");
     }
-    let token = cloud.google.auth.issue(email, &scopes.join(" "));
-    let until = chrono::Utc::now() + TOKEN_LIFE;
+    if caller.email.is_empty() && email != account() {
+        let message = format!(
+            "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist): {email}"
+        );
+        return envelope(403, "forbidden", &message);
+    }
+    let life = TOKEN_LIFE.min(cloud.issuer.trust().session);
+    let token = cloud.google.auth.issue(email, &scopes.join(" "), life);
+    let until = chrono::Utc::now() + life;
     let until = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     Response::json(200, &json!({ "accessToken": token, "expireTime": until }))
 }

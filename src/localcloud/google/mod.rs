@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Store, image_path, zonal_path};
 
+pub use auth::{PROVIDER, account};
 pub use fixtures::PROJECT;
 
 /// The zone that the environment names by default.
@@ -64,6 +65,8 @@ pub fn env(cloud: &Cloud) -> Vec<(String, String)> {
         ("CLOUDSDK_COMPUTE_ZONE", ZONE.to_owned()),
         ("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", format!("{url}/compute/v1/")),
         ("CLOUDSDK_API_ENDPOINT_OVERRIDES_OSLOGIN", format!("{url}/google/oslogin/")),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_STS", format!("{url}/google/sts/")),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", format!("{url}/google/iamcredentials/")),
         ("IMAGE_ACTION_GOOGLE_OAUTH2_URL", format!("{url}/google/")),
     ];
     pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()

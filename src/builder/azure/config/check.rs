@@ -119,6 +119,10 @@ fn access(c: &mut Checker, access: &Access, env: &Env) {
     if managed || env.get(crate::account::LOCAL_TOKEN).is_some() {
         return;
     }
+    // Whoever vouches for this run needs no more than an application and its tenant, from here or from the environment.
+    if given.is_empty() && !workflow && env.identity().is_some() {
+        return;
+    }
     let sets = "give use_azure_cli_auth = true, or subscription_id and client_id with one of client_secret, client_jwt, or oidc_request_url and oidc_request_token; give none of them to use the identity of the machine that we run on";
     for (name, value) in [("subscription_id", &access.subscription_id), ("client_id", &access.client_id)] {
         if value.is_empty() {
