@@ -19,6 +19,9 @@ RUN python3 -m venv /opt/ansible/venv \
     && /opt/ansible/venv/bin/pip install --no-cache-dir --requirement /opt/ansible/requirements.txt \
     && ln -s /opt/ansible/venv/bin/ansible* /usr/local/bin/
 
+# What the runner starts after the job.
+RUN ln -s image-action /usr/local/bin/image-action-post
+
 # No USER: the workspace that a runner mounts belongs to its own user, and only root may write there.
 # No WORKDIR either, the runner sets it.
 COPY dist/image-action /usr/local/bin/image-action

@@ -38,12 +38,11 @@ struct Work {
     full: bool,
 }
 
-/// Runs the command; in the post step of the job, which the runner tells by the state that the main step kept, what is left of
-/// it is removed.
+/// Runs the command; in the post step of the job what the main step left is removed.
 pub async fn run(mut session: Session, args: &ActionArgs) -> Exit {
     // The runner's own folder outlives this container and ends with the job.
     let state = StateArgs { state_dir: session.env.get("RUNNER_TEMP").map(|t| Path::new(t).join("image-action")) };
-    if args.post || session.env.get("STATE_ledger").is_some() {
+    if args.post {
         // Whoever built removes; wrong inputs were told of by the main step.
         if let (Ok(inputs), Ok(job)) = (Inputs::read(&session.env), Job::read(&session.env)) {
             session.env = identity::lay(&session, &inputs, &job).unwrap_or_else(|_| session.env.clone());

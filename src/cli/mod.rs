@@ -26,7 +26,7 @@ use crate::report::Masker;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use image_action_engine::Env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the program was started with.
 pub struct Start {
@@ -41,9 +41,19 @@ pub struct Start {
 /// Thousandths of the ordinary pauses between polls; a local cloud's environment sets it, because its states are short.
 const POLL_SCALE: &str = "IMAGE_ACTION_POLL_SCALE";
 
+/// The name under which a container starts the program after the job. A runner gives the post step the arguments of the main
+/// step, and its state only where that step lived long enough to write it: the name alone tells the two apart.
+const POST_NAME: &str = "image-action-post";
+
 /// Runs one command to its end.
 pub async fn run(start: Start) -> Exit {
-    let argv = normalise(start.arguments);
+    let name = start.arguments.first().map(Path::new).and_then(Path::file_name);
+    let arguments = if name.is_some_and(|name| name == POST_NAME) {
+        [POST_NAME, "action", "--post"].map(str::to_owned).to_vec()
+    } else {
+        start.arguments
+    };
+    let argv = normalise(arguments);
     let scale = start.env.get(POLL_SCALE).and_then(|text| text.parse().ok());
     scale.into_iter().for_each(image_action_engine::wait::set_poll_scale);
     let mut session = Session::new(start.env, start.cwd, argv.machine_readable, Masker::new());

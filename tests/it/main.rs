@@ -5,6 +5,7 @@
 mod action;
 mod amazon;
 mod azure;
+mod container;
 mod fmt;
 mod google;
 mod guest;
