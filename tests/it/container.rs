@@ -248,7 +248,16 @@ async fn cancelled(engine: &Engine, image: &str, local: &Local, dir: &Path, head
     let run = |entrypoint: &str| {
         let mount = |name: &str, at: &str| format!("{}:/github/{at}", dir.join(name).display());
         let mut command = engine.command("docker");
-        command.args(["run", "--rm", "--workdir", "/github/workspace", "--network", "host", "--entrypoint", entrypoint]);
+        command.args([
+            "run",
+            "--rm",
+            "--workdir",
+            "/github/workspace",
+            "--network",
+            "host",
+            "--entrypoint",
+            entrypoint,
+        ]);
         for (name, at) in [("workspace", "workspace"), ("home", "home"), ("workflow", "workflow")] {
             command.args(["--volume", &mount(name, at)]);
         }
