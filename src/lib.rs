@@ -9,6 +9,7 @@ pub mod github;
 pub mod lint;
 pub mod postprocessor;
 pub mod provisioner;
+pub mod reference;
 pub mod registry;
 pub mod report;
 pub mod template;

@@ -17,7 +17,7 @@ pub struct Component<T: ?Sized + 'static> {
     /// The type of its block's label.
     pub name: &'static str,
     /// Its options.
-    pub schema: fn() -> Schema,
+    pub schema: fn() -> &'static Schema,
     /// Makes it from its checked body.
     pub make: fn(&PrepareContext, &Block) -> Result<Box<T>, Diagnostics>,
 }

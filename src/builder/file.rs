@@ -13,17 +13,17 @@ use std::sync::Arc;
 /// Writes a local file, out of a text or as a copy of another file.
 #[derive(Config)]
 pub struct FileConfig {
-    /// What the file holds.
+    /// The text of the file. Left out, with `source`: the file is empty.
     content: Option<String>,
-    /// The file that it is a copy of.
+    /// The path of a file to copy, in place of `content`, relative to the working directory.
     source: Option<String>,
-    /// The path of the file; its directories are made.
+    /// The path of the file that is written, relative to the working directory; its directories are made.
     #[config(required)]
     target: String,
 }
 
 /// Its options.
-pub fn schema() -> Schema {
+pub fn schema() -> &'static Schema {
     FileConfig::schema()
 }
 

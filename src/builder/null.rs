@@ -13,6 +13,7 @@ const BUILDER_ID: &str = "fnoeding.null";
 /// Provisions a machine that exists already.
 #[derive(Clone, Debug, Config)]
 pub struct NullConfig {
+    /// How the machine is reached.
     #[config(flatten)]
     communicator: CommunicatorConfig,
 }

@@ -31,6 +31,10 @@ pub enum Command {
     Fmt(FmtArgs),
     /// Find what is valid in a template and most likely not meant
     Lint(LintArgs),
+    /// Explain a component, an option, a block or a function
+    Explain(ExplainArgs),
+    /// Print a JSON schema of templates, for editors
+    Schema,
     /// Check that the plugins a template asks for are built in
     Init(InitArgs),
     /// Remove what earlier runs have left in the clouds
@@ -284,6 +288,13 @@ pub struct FmtArgs {
     /// Write what has changed
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool)]
     pub write: bool,
+}
+
+/// `explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// amazon-ebs, amazon-ebs.aws_polling, provisioner.file, variable, fn:cidrsubnet; without it, what there is
+    pub name: Option<String>,
 }
 
 /// `init`

@@ -6,6 +6,7 @@ mod build;
 mod cleanup;
 mod console;
 pub mod exit;
+mod explain;
 mod fmt;
 mod identity;
 mod init;
@@ -91,6 +92,8 @@ async fn command(command: Command, session: Session) -> Exit {
         Command::Console(args) => console::run(session, args).await,
         Command::Fmt(args) => fmt::run(&session, &args),
         Command::Lint(args) => lint::run(session, args).await,
+        Command::Explain(args) => explain::run(&session, &args),
+        Command::Schema => explain::schema(&session),
         Command::Init(args) => init::run(&session, &args),
         Command::Cleanup(args) => cleanup::run(session, args).await,
         Command::Localcloud(args) => localcloud::run(&session, &args).await,

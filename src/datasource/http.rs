@@ -11,14 +11,14 @@ use std::time::Duration;
 /// Asks a web server, and gives its answer to the template.
 #[derive(Config)]
 pub struct HttpData {
-    /// The address.
+    /// The address that is asked. It must be set.
     url: Option<String>,
-    /// `HEAD`, `GET`, `POST`, `PUT`, `DELETE`, `OPTIONS` or `PATCH`.
+    /// The method of the request: `HEAD`, `GET`, `POST`, `PUT`, `DELETE`, `OPTIONS` or `PATCH`.
     #[config(default = "GET")]
     method: String,
-    /// Headers of the request.
+    /// The headers of the request.
     request_headers: BTreeMap<String, String>,
-    /// What is sent.
+    /// What is sent with the request. Left out: nothing.
     request_body: String,
 }
 

@@ -105,7 +105,16 @@ fn expand(input: &DeriveInput) -> syn::Result<Tokens> {
         let Some(ident) = field.ident.as_ref() else { continue };
         let ty = &field.ty;
         if options.flatten {
-            schema.push(quote!(fields.extend(<#ty as ::image_action_engine::config::Config>::schema().fields);));
+            let group = doc(&field.attrs);
+            schema.push(quote! {
+                for field in &<#ty as ::image_action_engine::config::Config>::schema().fields {
+                    let mut field = field.clone();
+                    if field.group.is_empty() {
+                        field.group = #group;
+                    }
+                    fields.push(field);
+                }
+            });
             decode.push(quote!(#ident: <#ty as ::image_action_engine::config::Config>::decode(body)));
             continue;
         }
@@ -115,6 +124,11 @@ fn expand(input: &DeriveInput) -> syn::Result<Tokens> {
             (options.required, options.sensitive, options.late, options.unsupported);
         let default = option_of(options.default.as_ref());
         let deprecated = option_of(options.deprecated.as_ref());
+        let shown = if options.default.is_some() || options.block {
+            default.clone()
+        } else {
+            quote!(<#ty as ::image_action_engine::config::AttributeField>::implied())
+        };
         let shape = if options.block {
             quote!(<#ty as ::image_action_engine::config::BlockField>::shape())
         } else {
@@ -122,7 +136,7 @@ fn expand(input: &DeriveInput) -> syn::Result<Tokens> {
         };
         schema.push(quote! {
             fields.push(::image_action_engine::config::Field {
-                name: #text, doc: #help, shape: #shape, required: #required, default: #default,
+                name: #text, doc: #help, group: "", shape: #shape, required: #required, default: #shown,
                 deprecated: #deprecated, sensitive: #sensitive, late: #late, unsupported: #unsupported,
             });
         });
@@ -134,10 +148,14 @@ fn expand(input: &DeriveInput) -> syn::Result<Tokens> {
     }
     Ok(quote! {
         impl ::image_action_engine::config::Config for #name {
-            fn schema() -> ::image_action_engine::config::Schema {
-                let mut fields = Vec::new();
-                #(#schema)*
-                ::image_action_engine::config::Schema { doc: #about, fields }
+            fn schema() -> &'static ::image_action_engine::config::Schema {
+                static SCHEMA: ::std::sync::OnceLock<::image_action_engine::config::Schema> =
+                    ::std::sync::OnceLock::new();
+                SCHEMA.get_or_init(|| {
+                    let mut fields = Vec::new();
+                    #(#schema)*
+                    ::image_action_engine::config::Schema { doc: #about, fields }
+                })
             }
             fn decode(body: &::image_action_engine::config::Block) -> Self {
                 Self { #(#decode,)* }

@@ -14,7 +14,8 @@ const BUILDER_ID: &str = "packer.post-processor.artifice";
 /// Replaces the artifact by files that a provisioner or an earlier post-processor has made on this side.
 #[derive(Config)]
 pub struct ArtificeConfig {
-    /// The files; `*`, `?` and `[…]` stand for parts of names.
+    /// The paths of the files, relative to the working directory; `*`, `?` and `[…]` stand for parts of names. One at
+    /// least.
     files: Vec<String>,
 }
 

@@ -29,10 +29,10 @@ const BUILDER_ID: &str = "packer.post-processor.checksum";
 /// whole run (the manifest).
 #[derive(Clone, Debug, Config)]
 pub struct ChecksumConfig {
-    /// `md5`, `sha1`, `sha224`, `sha256`, `sha384`, `sha512`; md5 where nothing is said.
+    /// The kinds of sums: `md5`, `sha1`, `sha224`, `sha256`, `sha384`, `sha512`. Left out: `md5`.
     pub checksum_types: Option<Vec<String>>,
-    /// The file, relative to the working directory; `{{.BuildName}}`, `{{.BuilderType}}` and `{{.ChecksumType}}` stand for
-    /// the build's.
+    /// The path of the file, relative to the working directory; `{{.BuildName}}`, `{{.BuilderType}}` and
+    /// `{{.ChecksumType}}` stand for the build's.
     #[config(default = "packer_{{.BuildName}}_{{.BuilderType}}_{{.ChecksumType}}.checksum", late)]
     pub output: String,
 }

@@ -22,17 +22,18 @@ const CHUNK: usize = 1 << 18;
 /// Compresses the artifact's files into one.
 #[derive(Clone, Debug, Config)]
 pub struct CompressConfig {
-    /// The file. Its name's endings say what it is: `.zip`, `.tar`, `.tar.gz`, or `.gz` of a single file.
+    /// The path of the file, relative to the working directory. The endings of its name say what is made: `.zip`,
+    /// `.tar`, `.tar.gz`, or `.gz` of a single file; `.tar.gz` where there is none of these.
     #[config(default = "packer_{{.BuildName}}_{{.BuilderType}}", late)]
     output: String,
-    /// An ending that is added to the name.
+    /// An ending that is added to the name, such as `zip`. Left out: none.
     format: String,
-    /// From 1, quick, to 9, small; 0 for the usual.
+    /// How much is done to make it small: from 1, quick, to 9, small. Left out, or 0: the usual of the format.
     compression_level: i64,
-    /// Follows from the name.
+    /// The kind of archive. It has no effect: that follows from the name.
     #[allow(dead_code)]
     archive: String,
-    /// Follows from the name.
+    /// The kind of compression. It has no effect: that follows from the name.
     #[allow(dead_code)]
     algorithm: String,
 }

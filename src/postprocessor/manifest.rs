@@ -18,14 +18,14 @@ pub const FINISH_ORDER: u8 = 10;
 /// Writes a JSON file of all artifacts, which keeps the entries of earlier runs.
 #[derive(Clone, Debug, Config)]
 pub struct ManifestConfig {
-    /// The file, relative to the working directory.
+    /// The path of the file, relative to the working directory.
     #[config(default = "packer-manifest.json")]
     pub output: String,
-    /// Whether files are listed by their base name only.
+    /// Lists files by their last name only.
     pub strip_path: bool,
-    /// Whether the time of the build is left out.
+    /// Leaves the time of the build out.
     pub strip_time: bool,
-    /// Anything else to note of each build.
+    /// Anything else to note with each build.
     pub custom_data: Option<BTreeMap<String, String>>,
 }
 

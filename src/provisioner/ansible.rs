@@ -32,69 +32,72 @@ const TASKS_LIMIT: std::time::Duration = std::time::Duration::from_secs(6);
 /// the key of this build; a bastion is gone through.
 #[derive(Clone, Debug, Config)]
 pub struct AnsibleConfig {
-    /// The program: a name that `PATH` leads to, or a path.
+    /// The program: a name that is looked for in `PATH`, or a path.
     #[config(default = "ansible-playbook")]
     command: String,
-    /// The playbook.
+    /// The path of the playbook, relative to the working directory.
     #[config(required)]
     playbook_file: String,
-    /// Who logs in, with `use_proxy = false`; the user of the build's own connection where it is not set.
+    /// The user who logs in, where `use_proxy = false`. Left out: the user of the build's own connection.
     user: String,
-    /// Groups of the inventory that hold the machine.
+    /// Groups of the inventory that the machine is put into.
     groups: Vec<String>,
     /// Groups of the inventory that hold nothing.
     empty_groups: Vec<String>,
     /// The name of the machine in the inventory.
     #[config(default = "default")]
     host_alias: String,
-    /// More arguments for ansible-playbook.
+    /// More arguments for ansible-playbook, such as `["--extra-vars", "version=1.2"]`.
     extra_arguments: Vec<String>,
     /// Variables of ansible-playbook's environment, `NAME=value` each.
     ansible_env_vars: Vec<String>,
-    /// Arguments for ssh, in place of `-o IdentitiesOnly=yes`.
+    /// Arguments for ssh. Left out: `["-o IdentitiesOnly=yes"]`.
     ansible_ssh_extra_args: Vec<String>,
-    /// Whether Packer would put a proxy of its own in between. Here ansible always connects directly.
+    /// Whether Packer would put a proxy of its own in between. Here ansible connects to the machine directly in any
+    /// case; `false` lets `user` hold.
     use_proxy: Option<bool>,
-    /// The port of Packer's proxy; there is none here.
+    /// The port of Packer's proxy. It has no effect: there is no proxy here.
     local_port: i64,
-    /// The host key of Packer's proxy; there is none here.
+    /// The host key of Packer's proxy. There is no proxy here; where it is set, ansible checks the machine's host key.
     ssh_host_key_file: String,
-    /// The key that Packer's proxy lets in; there is none here.
+    /// The key that Packer's proxy lets in. It has no effect: there is no proxy here.
     ssh_authorized_key_file: String,
-    /// The type of the key of Packer's proxy; there is none here.
+    /// The type of the key of Packer's proxy: `ECDSA` or `RSA`. It has no effect: there is no proxy here.
     #[config(default = "ECDSA")]
     ansible_proxy_key_type: String,
-    /// What Packer's proxy runs for sftp; there is none here.
+    /// What Packer's proxy runs for sftp. It has no effect: there is no proxy here.
     // Declared for the check of the body alone.
     #[allow(dead_code)]
     sftp_command: String,
-    /// Whether ansible copies files by sftp; else by scp.
+    /// Lets ansible copy files by sftp. Left out: by scp.
     use_sftp: bool,
-    /// Whether the version of ansible-playbook is not asked for first.
+    /// Does not ask ansible-playbook for its version first.
     skip_version_check: bool,
-    /// The directory of the inventory file, beside which ansible looks for `group_vars` and `host_vars`.
+    /// The directory that the inventory file is written to; beside it ansible looks for `group_vars` and `host_vars`.
+    /// Left out: a temporary one.
     inventory_directory: String,
-    /// An inventory to use in place of one that is made.
+    /// The path of an inventory to use, in place of one that is made.
     inventory_file: String,
-    /// One line of the inventory, with `{{ .HostAlias }}`, `{{ .Host }}`, `{{ .User }}`, `{{ .Port }}`.
+    /// One line of the inventory that is made, with `{{ .HostAlias }}`, `{{ .Host }}`, `{{ .User }}`, `{{ .Port }}`.
+    /// Left out: a line of these four.
     #[config(late)]
     inventory_file_template: String,
-    /// Whether the inventory that was made stays.
+    /// Keeps the inventory that was made.
     keep_inventory_file: bool,
-    /// A list of roles and collections that ansible-galaxy installs first.
+    /// The path of a list of roles and collections (`requirements.yml`), which ansible-galaxy installs first.
     galaxy_file: String,
-    /// The program that installs them.
+    /// The program that installs them: a name that is looked for in `PATH`, or a path.
     #[config(default = "ansible-galaxy")]
     galaxy_command: String,
-    /// Whether they are installed over what is there.
+    /// Installs roles and collections over what is there.
     galaxy_force_install: bool,
-    /// Whether they are installed over what is there, with all that they need.
+    /// Installs roles and collections over what is there, with all that they need.
     galaxy_force_with_deps: bool,
-    /// Where roles go.
+    /// The directory that roles are installed to. Left out: as ansible says.
     roles_path: String,
-    /// Where collections go.
+    /// The directory that collections are installed to. Left out: as ansible says.
     collections_path: String,
-    /// For WinRM: whether it is spoken without TLS.
+    /// For WinRM: speaks it without TLS.
     #[config(unsupported)]
     // Declared for the check of the body alone.
     #[allow(dead_code)]

@@ -11,9 +11,9 @@ use std::io::BufRead;
 /// Pauses until a person at the terminal presses enter.
 #[derive(Clone, Debug, Config)]
 pub struct BreakpointConfig {
-    /// What is shown to the person.
+    /// What is shown to the person. Left out: nothing but where the build stands.
     note: String,
-    /// Whether the build goes on without a pause.
+    /// Goes on without a pause, so that the block can stay in the template.
     disable: bool,
 }
 

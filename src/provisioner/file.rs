@@ -19,20 +19,20 @@ const CONTENT_MODE: u32 = 0o600;
 /// Copies files and directories to the machine, or from it.
 #[derive(Clone, Debug, Config)]
 pub struct FileConfig {
-    /// A local path (a remote one where `direction` is `download`). A directory with a slash at its end stands for what is
-    /// in it, one without for itself.
+    /// A path on the build's side, or on the machine where `direction` is `download`. A directory with a slash at its
+    /// end stands for what is in it, one without for itself.
     source: String,
-    /// Several of them.
+    /// Several paths, each as in `source`.
     sources: Vec<String>,
-    /// What the remote file holds, in place of a source.
+    /// The text of the file on the machine, in place of a source.
     content: String,
-    /// Where it goes. With a slash at its end it is a directory, which files go into under their own names.
+    /// Where the files go. With a slash at its end it is a directory, which files go into under their own names.
     #[config(required)]
     destination: String,
-    /// `upload` or `download`.
+    /// `upload` to the machine, or `download` from it.
     #[config(default = "upload")]
     direction: String,
-    /// Whether the source is made while the build runs, so that it need not exist before.
+    /// The source is made while the build runs, so that it need not exist when the template is checked.
     generated: bool,
 }
 

@@ -22,44 +22,48 @@ const NUMBERS: u32 = 9999;
 /// Runs scripts on the machine.
 #[derive(Clone, Debug, Config)]
 pub struct ShellConfig {
-    /// Lines of one script.
+    /// The lines of one script. Either this, `script` or `scripts`.
     inline: Vec<String>,
-    /// A local script.
+    /// The path of a local script, relative to the working directory.
     script: String,
-    /// Local scripts, run in this order.
+    /// The paths of local scripts, which run in this order.
     scripts: Vec<String>,
-    /// Variables, `NAME=value` each, which `execute_command` puts where it says `{{ .Vars }}`.
+    /// Variables of the scripts, `NAME=value` each. They reach a script where `execute_command` says `{{ .Vars }}`.
     environment_vars: Vec<String>,
-    /// Variables by name; they go before `environment_vars`.
+    /// Variables of the scripts by name. They go before those of `environment_vars`.
     env: BTreeMap<String, String>,
-    /// How one variable is written: `%s='%s' ` where it is not set.
+    /// How one variable is written; the first `%s` is its name, the second its value. Left out: `%s='%s' `, or a line
+    /// with `export` where `use_env_var_file` is set.
     env_var_format: String,
-    /// Whether variables are uploaded as a file that `execute_command` sources (`{{ .EnvVarFile }}`).
+    /// Uploads the variables as a file, which `execute_command` reads (`. {{ .EnvVarFile }}`), in place of `{{ .Vars
+    /// }}`.
     use_env_var_file: bool,
-    /// The command that runs a script (`{{ .Path }}`): `chmod +x {{.Path}}; {{.Vars}} {{.Path}}` where it is not set.
+    /// The command that runs a script: `{{ .Path }}` is the script on the machine, `{{ .Vars }}` its variables. Left
+    /// out: `chmod +x {{.Path}}; {{.Vars}} {{.Path}}`. With sudo: `{{ .Vars }} sudo -E {{ .Path }}`.
     #[config(late)]
     execute_command: String,
-    /// What the first line of an `inline` script names: `/bin/sh -e` where it is not set.
+    /// What the first line of an `inline` script names. Left out: `/bin/sh -e`, which ends the script at the first line
+    /// that fails.
     inline_shebang: Option<String>,
-    /// Whether scripts are uploaded as they are; else their lines get the ends of Unix.
+    /// Uploads scripts as they are. Left out, their lines get the ends of Unix.
     binary: bool,
-    /// The remote folder for scripts.
+    /// The folder on the machine that scripts are uploaded to.
     #[config(default = "/tmp")]
     remote_folder: String,
-    /// The name of the remote script; made up where it is not set.
+    /// The name of the script on the machine. Left out: one is made up.
     remote_file: String,
-    /// The whole path of the remote script, in place of folder and name.
+    /// The whole path of the script on the machine, in place of `remote_folder` and `remote_file`.
     remote_path: String,
-    /// Whether the remote script stays.
+    /// Leaves the script on the machine, and so in the image.
     skip_clean: bool,
     /// How long a machine that cannot be reached is tried again: while a script is brought to it, and after a reboot.
     #[config(default = "5m")]
     start_retry_timeout: Duration,
-    /// Exit codes that count as success; 0 where none is given.
+    /// Exit codes that count as success. Left out: 0.
     valid_exit_codes: Vec<i64>,
-    /// Whether the connection may end while a script runs (a reboot).
+    /// Takes the end of the connection while a script runs (a reboot) for its success.
     expect_disconnect: bool,
-    /// A pause after the scripts.
+    /// A pause after the scripts. Left out: none.
     pause_after: Duration,
 }
 

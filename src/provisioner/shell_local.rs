@@ -23,33 +23,34 @@ pub struct ShellLocalConfig {
     /// One command.
     #[config(deprecated = "inline")]
     command: String,
-    /// Lines of one script.
+    /// The lines of one script. Either this, `script` or `scripts`.
     inline: Vec<String>,
-    /// A script, which must be executable.
+    /// The path of a script, which must be executable, relative to the working directory.
     script: String,
-    /// Scripts, run in this order.
+    /// The paths of scripts, which run in this order.
     scripts: Vec<String>,
-    /// Variables, `NAME=value` each, which `execute_command` puts where it says `{{ .Vars }}`.
+    /// Variables of the scripts, `NAME=value` each. They reach a script where `execute_command` says `{{ .Vars }}`.
     environment_vars: Vec<String>,
-    /// Variables by name; they go before `environment_vars`.
+    /// Variables of the scripts by name. They go before those of `environment_vars`.
     env: BTreeMap<String, String>,
-    /// How one variable is written.
+    /// How one variable is written; the first `%s` is its name, the second its value.
     #[config(default = "%s='%s' ")]
     env_var_format: String,
-    /// Exit codes that count as success; 0 where none is given.
+    /// Exit codes that count as success. Left out: 0.
     valid_exit_codes: Vec<i64>,
-    /// The program and its arguments that run a script (`{{ .Script }}`): `/bin/sh`, `-c`, `{{.Vars}} {{.Script}}` where it is
-    /// not set.
+    /// The program and its arguments that run a script: `{{ .Script }}` is its path, `{{ .Vars }}` its variables. Left
+    /// out: `["/bin/sh", "-c", "{{.Vars}} {{.Script}}"]`.
     #[config(late)]
     execute_command: Vec<String>,
-    /// What the first line of an `inline` script names.
+    /// What the first line of an `inline` script names. The default ends the script at the first line that fails.
     #[config(default = "/bin/sh -e")]
     inline_shebang: String,
-    /// The systems on which it runs at all; everywhere where none is named.
+    /// The systems on which the scripts run at all: `darwin`, `freebsd`, `linux`, `openbsd`, `solaris`, `windows`. Left
+    /// out: on any.
     only_on: Vec<String>,
-    /// The extension of the file that an `inline` script is written to.
+    /// The ending of the name of the file that an `inline` script is written to. Left out: none.
     tempfile_extension: String,
-    /// For Windows: whether scripts run under its Linux.
+    /// For Windows: runs scripts under its Linux.
     #[config(unsupported)]
     // Declared for the check of the body alone.
     #[allow(dead_code)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Waits.
 #[derive(Clone, Debug, Config)]
 pub struct SleepConfig {
-    /// How long.
+    /// How long to wait, such as `30s`. Left out: not at all.
     duration: Duration,
 }
 

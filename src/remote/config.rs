@@ -19,114 +19,120 @@ pub const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How the machine is reached.
 #[derive(Clone, Debug, Config)]
 pub struct CommunicatorConfig {
-    /// How the machine is reached: `ssh` or `none`.
+    /// How the machine is reached: `ssh`, or `none` for a machine that is not provisioned. `winrm` validates, and a
+    /// build stops with an error.
     #[config(default = "ssh")]
     pub communicator: String,
     /// A pause after the first successful connection; then the connection is made once more. For machines that restart
     /// sshd while they settle.
     pub pause_before_connecting: Duration,
-    /// Host name or address in place of the one that the builder finds.
+    /// The host name or address to connect to, in place of the one that the builder finds.
     pub ssh_host: String,
-    /// The port of sshd.
+    /// The port of sshd on the machine.
     #[config(default = "22")]
     pub ssh_port: i64,
-    /// Who logs in.
+    /// The user who logs in, such as `ubuntu`, `admin` or `ec2-user`: the one that the source image lets in.
     pub ssh_username: String,
-    /// The password; it also answers keyboard-interactive questions.
+    /// The password of the user; it also answers keyboard-interactive questions. Left out: a key is used.
     #[config(sensitive)]
     pub ssh_password: Secret,
-    /// The name of a key pair that exists in the cloud already.
+    /// The name of a key pair that exists in the cloud already, in place of a temporary one. Its private key is
+    /// `ssh_private_key_file`, or in the ssh-agent.
     pub ssh_keypair_name: String,
-    /// The name of the temporary key pair; made up where it is not set.
+    /// The name of the temporary key pair. Left out: one is made up.
     pub temporary_key_pair_name: String,
     /// The type of the temporary key: `rsa`, `ecdsa` or `ed25519`.
     #[config(default = "rsa")]
     pub temporary_key_pair_type: String,
-    /// The size of the temporary key: RSA 4096, ECDSA 521 where it is not set.
+    /// The size of the temporary key in bits. Left out, or 0: 4096 for `rsa`, 521 for `ecdsa`.
     pub temporary_key_pair_bits: i64,
-    /// Ciphers, in the order of preference, in place of the usual ones; unknown names are left out.
+    /// Ciphers, in the order of preference; names that are not known are passed over. Left out: the usual ones.
     pub ssh_ciphers: Vec<String>,
-    /// Key exchange algorithms, in the order of preference, in place of the usual ones; unknown names are left out.
+    /// Key exchange algorithms, in the order of preference; names that are not known are passed over. Left out: the
+    /// usual ones.
     pub ssh_key_exchange_algorithms: Vec<String>,
-    /// Whether the temporary key is taken out of `authorized_keys` before the image is made.
+    /// Takes the temporary key out of `authorized_keys` before the image is made.
     pub ssh_clear_authorized_keys: bool,
-    /// A private key to log in with. `~` is the home directory. It must not be protected by a passphrase.
+    /// The path of a private key to log in with; `~` is the home directory. It must not be protected by a passphrase.
+    /// Left out: a temporary key is made.
     pub ssh_private_key_file: String,
-    /// A certificate for that key.
+    /// The path of a certificate for the key `ssh_private_key_file`.
     pub ssh_certificate_file: String,
-    /// Whether commands get a terminal; their error output then arrives as ordinary output.
+    /// Gives commands a terminal; their error output then arrives as ordinary output.
     pub ssh_pty: bool,
-    /// How long the machine has to let us in; 5 minutes where neither this nor `ssh_handshake_attempts` is set.
+    /// How long the machine has to let us in. Left out: 5 minutes, or without a limit where `ssh_handshake_attempts` is
+    /// set.
     pub ssh_timeout: Option<Duration>,
     /// The old name of `ssh_timeout`.
     #[config(deprecated = "ssh_timeout")]
     pub ssh_wait_timeout: Option<Duration>,
-    /// How often our key may be refused before we give up; as often as the timeout allows where only that is set.
+    /// How often our key may be refused before we give up. Left out, or 0: 10 times, or as often as `ssh_timeout`
+    /// allows where that is set.
     pub ssh_handshake_attempts: i64,
-    /// Whether the keys of the local ssh-agent are tried (`SSH_AUTH_SOCK`).
+    /// Tries the keys of the local ssh-agent (`SSH_AUTH_SOCK`), in place of a temporary one.
     pub ssh_agent_auth: bool,
     /// Whether the machine may not use the local ssh-agent. It may only where this says `false`.
     pub ssh_disable_agent_forwarding: Option<bool>,
-    /// A host to connect through.
+    /// The host name or address of a bastion to connect through. Left out: the connection is direct.
     pub ssh_bastion_host: String,
-    /// The port of the bastion's sshd.
+    /// The port of sshd on the bastion.
     #[config(default = "22")]
     pub ssh_bastion_port: i64,
-    /// Whether the keys of the local ssh-agent are tried at the bastion.
+    /// Tries the keys of the local ssh-agent at the bastion.
     pub ssh_bastion_agent_auth: bool,
-    /// Who logs in to the bastion.
+    /// The user who logs in to the bastion.
     pub ssh_bastion_username: String,
     /// The password for the bastion; it also answers keyboard-interactive questions.
     #[config(sensitive)]
     pub ssh_bastion_password: Secret,
-    /// Whether a person is asked for the bastion's password.
+    /// Asks a person for the bastion's password.
     #[config(unsupported)]
     pub ssh_bastion_interactive: bool,
-    /// The private key for the bastion; `ssh_private_key_file` where it is not set.
+    /// The path of the private key for the bastion. Left out: `ssh_private_key_file`.
     pub ssh_bastion_private_key_file: String,
-    /// A certificate for that key.
+    /// The path of a certificate for the key `ssh_bastion_private_key_file`.
     pub ssh_bastion_certificate_file: String,
     /// `scp` (files travel as streams through the login shell, directories as one tar stream) or `sftp`.
     #[config(default = "scp")]
     pub ssh_file_transfer_method: String,
-    /// A SOCKS5 proxy to connect through.
+    /// The host name or address of a SOCKS5 proxy to connect through. Left out: the connection is direct.
     pub ssh_proxy_host: String,
-    /// Its port.
+    /// The port of the SOCKS5 proxy.
     #[config(default = "1080")]
     pub ssh_proxy_port: i64,
-    /// The user for the proxy.
+    /// The user for the SOCKS5 proxy. Left out: it is used without a login.
     pub ssh_proxy_username: String,
-    /// The password for the proxy.
+    /// The password for the SOCKS5 proxy.
     #[config(sensitive)]
     pub ssh_proxy_password: Secret,
-    /// How often a silent connection is asked whether it is still there; negative: never.
+    /// How often a silent connection is asked whether it is still there: a duration, such as `5s`. Negative: never.
     #[config(default = "5s")]
     pub ssh_keep_alive_interval: String,
-    /// How long the connection may be without any traffic before it is given up; no bound where zero.
+    /// How long the connection may be without any traffic before it is given up. Left out, or 0: without a limit.
     pub ssh_read_write_timeout: Duration,
-    /// Ports of the machine that lead to us: `PORT:HOST:PORT`.
+    /// Ports of the machine that lead to the side of the build: `PORT:HOST:PORT` each.
     pub ssh_remote_tunnels: Vec<String>,
-    /// Local ports that lead to where the machine can go: `PORT:HOST:PORT`.
+    /// Local ports that lead to where the machine can go: `PORT:HOST:PORT` each.
     pub ssh_local_tunnels: Vec<String>,
-    /// Who logs in over WinRM.
+    /// The user who logs in over WinRM.
     pub winrm_username: String,
-    /// The password for WinRM.
+    /// The password for WinRM. Left out: the one that the cloud makes.
     #[config(sensitive)]
     pub winrm_password: Secret,
-    /// Host name or address in place of the one that the builder finds.
+    /// The host name or address to connect to, in place of the one that the builder finds.
     pub winrm_host: String,
-    /// The port of WinRM: 5985, or 5986 with TLS.
+    /// The port of WinRM. Left out, or 0: 5985, or 5986 with TLS.
     pub winrm_port: i64,
     /// How long the machine has to let us in.
     #[config(default = "30m")]
     pub winrm_timeout: Duration,
-    /// Whether WinRM is spoken over TLS.
+    /// Speaks WinRM over TLS.
     pub winrm_use_ssl: bool,
-    /// Whether the certificate of the machine is taken without a check.
+    /// Takes the certificate of the machine without a check.
     pub winrm_insecure: bool,
-    /// Whether NTLM is used to log in.
+    /// Whether NTLM is used to log in. Left out: basic authentication is.
     pub winrm_use_ntlm: Option<bool>,
-    /// Whether the machine is reached without the proxy of the environment.
+    /// Reaches the machine without the proxy of the environment.
     pub winrm_no_proxy: bool,
 }
 

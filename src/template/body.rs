@@ -48,9 +48,9 @@ pub fn evaluate(
                 inner.check_labels(&[], diags);
                 let schema = schema();
                 let scope = scope.child(inner.frame.iter().cloned());
-                let names = self::labels_of(&schema, dynamic);
+                let names = self::labels_of(schema, dynamic);
                 let content = inner.body.content(&names, diags);
-                evaluate(&content, &inner.header, &schema, &scope, dynamic, diags)
+                evaluate(&content, &inner.header, schema, &scope, dynamic, diags)
             }
             _ => Block { span: Some(inner.header.clone()), ..Block::default() },
         };

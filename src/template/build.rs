@@ -318,7 +318,7 @@ impl Decoder<'_> {
             diags.push(unknown_type(&block.kind, kind, &names, block.label_span(0)));
             return None;
         };
-        let mut step = step(block, &(component.schema)(), scope, diags)?;
+        let mut step = step(block, (component.schema)(), scope, diags)?;
         let scope = &scope.child(block.frame.iter().cloned());
         step.pause_before = duration(&mut step.content, "pause_before", scope, diags);
         step.timeout = duration(&mut step.content, "timeout", scope, diags);
@@ -355,7 +355,7 @@ impl Decoder<'_> {
             diags.push(unknown_type("post-processor", kind, &names, block.label_span(0)));
             return None;
         };
-        let mut step = step(block, &(component.schema)(), scope, diags)?;
+        let mut step = step(block, (component.schema)(), scope, diags)?;
         let scope = &scope.child(block.frame.iter().cloned());
         let keep = step.content.take("keep_input_artifact");
         step.keep_input_artifact = keep.and_then(|a| typed(&a, &Type::Bool, scope, diags)).and_then(|v| v.as_bool());

@@ -483,14 +483,14 @@ impl Parsed {
         };
         let schema = (component.schema)();
         let mut found = Diagnostics::new();
-        let content = data.block.body.content(&body::labels_of(&schema, false), &mut found);
-        let block = body::evaluate(&content, &data.block.header, &schema, scope, false, &mut found);
+        let content = data.block.body.content(&body::labels_of(schema, false), &mut found);
+        let block = body::evaluate(&content, &data.block.header, schema, scope, false, &mut found);
         let functions = go_functions(settings.started, &settings.cwd, None);
-        let block = body::finish(block, &schema, &functions, |_, _| {}, &mut found);
-        settings.secrets.add(&sensitive_texts(&block, &schema));
-        found.extend(deprecated(&block, &schema));
+        let block = body::finish(block, schema, &functions, |_, _| {}, &mut found);
+        settings.secrets.add(&sensitive_texts(&block, schema));
+        found.extend(deprecated(&block, schema));
         if matches!(read, ReadData::All(_)) {
-            found.extend(unsupported(&block, &schema));
+            found.extend(unsupported(&block, schema));
         }
         let failed = found.has_errors();
         diags.extend(found);
@@ -549,7 +549,7 @@ impl Template {
 /// Publishes the build to HCP Packer's registry of images.
 #[derive(Config)]
 #[allow(dead_code, reason = "the block is checked and not acted on")]
-struct HcpRegistry {
+pub struct HcpRegistry {
     /// The bucket, 3 to 36 letters, digits and dashes.
     bucket_name: Option<String>,
     /// What the bucket is for.
@@ -579,10 +579,10 @@ fn hcp(blocks: &[Block], scope: &Scope, settings: &Settings, diags: &mut Diagnos
             );
             continue;
         }
-        let content = block.body.content(&body::labels_of(&schema, false), diags);
-        let evaluated = body::evaluate(&content, &block.header, &schema, scope, false, diags);
+        let content = block.body.content(&body::labels_of(schema, false), diags);
+        let evaluated = body::evaluate(&content, &block.header, schema, scope, false, diags);
         let functions = go_functions(settings.started, &settings.cwd, None);
-        let checked = body::finish(evaluated, &schema, &functions, |_, _| {}, diags);
+        let checked = body::finish(evaluated, schema, &functions, |_, _| {}, diags);
         let config = HcpRegistry::decode(&checked);
         let name = config.bucket_name.unwrap_or_default();
         let fits = (3..=36).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');

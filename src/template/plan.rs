@@ -179,7 +179,7 @@ impl<'a> Planner<'a> {
     fn plan(&self, selection: &Selection, parts: &mut BuildParts<'a>, diags: &mut Diagnostics) -> Option<PlannedBuild> {
         let component = registry::find(registry::BUILDERS, &self.source.kind, &self.template.plugins)?;
         let schema = (component.schema)();
-        let content = self.source_content(&body::labels_of(&schema, true), diags);
+        let content = self.source_content(&body::labels_of(schema, true), diags);
         let header = self.template.source_span(self.source).unwrap_or_else(|| self.source.span.clone());
         let recipe = self.recipe(component, content, header, Arc::new([]));
         let (builder, block) = recipe.try_out(diags);
@@ -364,16 +364,16 @@ impl<T: ?Sized> Recipe<T> {
         let mut diags = Diagnostics::new();
         let scope = self.scope.with("build", self.build_object(facts)).child(self.frame.iter().cloned());
         let schema = (self.component.schema)();
-        let block = body::evaluate(&self.content, &self.header, &schema, &scope, true, &mut diags);
+        let block = body::evaluate(&self.content, &self.header, schema, &scope, true, &mut diags);
         let change = |block: &mut _, diags: &mut Diagnostics| {
             if let Some((over, expr)) = &self.over {
-                body::overlay(block, &schema, over, expr, diags);
+                body::overlay(block, schema, over, expr, diags);
             }
         };
-        let block = body::finish(block, &schema, &self.cx.functions(), change, &mut diags);
-        self.settings.secrets.add(&sensitive_texts(&block, &schema));
+        let block = body::finish(block, schema, &self.cx.functions(), change, &mut diags);
+        self.settings.secrets.add(&sensitive_texts(&block, schema));
         if facts.is_none() {
-            diags.extend(deprecated(&block, &schema));
+            diags.extend(deprecated(&block, schema));
         }
         (block, diags)
     }
@@ -381,7 +381,7 @@ impl<T: ?Sized> Recipe<T> {
     /// Makes it from its body. Of a component with errors there is nothing.
     fn make_from(&self, block: &Block, diags: &mut Diagnostics) -> Option<Box<T>> {
         if !self.cx.validating {
-            diags.extend(unsupported(block, &(self.component.schema)()));
+            diags.extend(unsupported(block, (self.component.schema)()));
         }
         // With a part left out the component would complain about what is there.
         if diags.has_errors() {

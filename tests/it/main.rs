@@ -12,6 +12,7 @@ mod guest;
 mod identity;
 mod leftovers;
 mod lint;
+mod reference;
 mod seed;
 mod ssh;
 mod sshd;

@@ -45,7 +45,7 @@ fn check_body(body: Block, schema: &Schema, diags: &mut Diagnostics) -> Block {
                     );
                 }
                 let inner = inner();
-                let blocks = blocks.into_iter().map(|b| check_body(b, &inner, diags)).collect();
+                let blocks = blocks.into_iter().map(|b| check_body(b, inner, diags)).collect();
                 checked.blocks.insert(kind, blocks);
             }
             other => {
@@ -120,8 +120,8 @@ fn unknown_block(kind: &str, field: Option<&Field>, schema: &Schema, span: Optio
 pub fn check_values(body: &Block, schema: &Schema) -> Diagnostics {
     let mut diags = Diagnostics::new();
     walk(body, schema, &mut |field, attribute| {
-        if let (Shape::Attribute { check: Some(check), .. }, Some(attribute)) = (&field.shape, attribute)
-            && let Err(why) = check(&attribute.value)
+        if let (Shape::Attribute { form, .. }, Some(attribute)) = (&field.shape, attribute)
+            && let Err(why) = form.check(&attribute.value)
         {
             diags.push(
                 Diagnostic::error(format!("Invalid value for {}", field.name))
@@ -168,7 +168,11 @@ pub fn deprecated(body: &Block, schema: &Schema) -> Diagnostics {
         .into_iter()
         .map(|(field, span)| {
             let d = Diagnostic::warning(format!("The option {} is deprecated", field.name)).at(span);
-            d.hint(format!("use {}", field.deprecated.unwrap_or_default()))
+            let instead = field.deprecated.unwrap_or_default();
+            d.hint(match instead.strip_prefix("nothing: ") {
+                Some(why) => format!("remove it: {why}"),
+                None => format!("use {instead}"),
+            })
         })
         .collect()
 }
@@ -182,7 +186,7 @@ fn declared(body: &Block, schema: &Schema, which: fn(&Field) -> bool) -> Vec<(Fi
         }
         if let Shape::Block { schema: inner, .. } = &field.shape {
             for block in body.blocks_named(field.name) {
-                found.extend(declared(block, &inner(), which));
+                found.extend(declared(block, inner(), which));
             }
         }
     }
@@ -198,7 +202,7 @@ fn walk(body: &Block, schema: &Schema, visit: &mut dyn FnMut(&Field, Option<&Att
             }
             Shape::Block { schema: inner, .. } => {
                 let inner = inner();
-                body.blocks_named(field.name).iter().for_each(|b| walk(b, &inner, visit));
+                body.blocks_named(field.name).iter().for_each(|b| walk(b, inner, visit));
             }
         }
     }
@@ -221,7 +225,7 @@ pub fn map_strings(body: &mut Block, schema: &Schema, replace: &mut Replace<'_>,
     for (kind, blocks) in &mut body.blocks {
         let Some(Field { shape: Shape::Block { schema: inner, .. }, .. }) = schema.field(kind) else { continue };
         let inner = inner();
-        blocks.iter_mut().for_each(|b| map_strings(b, &inner, replace, diags));
+        blocks.iter_mut().for_each(|b| map_strings(b, inner, replace, diags));
     }
 }
 
@@ -287,7 +291,7 @@ mod tests {
             vec![("regoin", Value::string("x")), ("disks", Value::int(1)), ("tags", Value::string("x"))],
             vec![("region", Block::default()), ("disk", Block::default()), ("disks", Block::default())],
         );
-        let (checked, diags) = check(given, &Machine::schema());
+        let (checked, diags) = check(given, Machine::schema());
         assert_eq!(
             texts(&diags),
             [
@@ -313,24 +317,24 @@ mod tests {
             ],
             vec![],
         );
-        let off = check(body(vec![("turbo", Value::bool(false))], vec![]), &Machine::schema()).0;
-        assert!(unsupported(&off, &Machine::schema()).is_empty(), "switching it off asks for nothing");
+        let off = check(body(vec![("turbo", Value::bool(false))], vec![]), Machine::schema()).0;
+        assert!(unsupported(&off, Machine::schema()).is_empty(), "switching it off asks for nothing");
         let schema = Machine::schema();
-        let (checked, diags) = check(given, &schema);
+        let (checked, diags) = check(given, schema);
         assert!(diags.is_empty());
         assert_eq!(checked.value("region").unwrap().as_str(), Some("7"));
-        assert_eq!(check_values(&checked, &schema).len(), 1);
-        assert_eq!(texts(&deprecated(&checked, &schema)), ["The option place is deprecated [use region]"]);
-        assert_eq!(unsupported(&checked, &schema).len(), 1);
+        assert_eq!(check_values(&checked, schema).len(), 1);
+        assert_eq!(texts(&deprecated(&checked, schema)), ["The option place is deprecated [use region]"]);
+        assert_eq!(unsupported(&checked, schema).len(), 1);
     }
 
     #[test]
     fn strings_are_replaced_at_every_depth() {
         let tags = BTreeMap::from([("a-x".into(), Value::string("x-1"))]);
         let schema = Machine::schema();
-        let (mut checked, _) = check(body(vec![("tags", Value::map(Type::String, tags))], vec![]), &schema);
+        let (mut checked, _) = check(body(vec![("tags", Value::map(Type::String, tags))], vec![]), schema);
         let mut diags = Diagnostics::new();
-        map_strings(&mut checked, &schema, &mut |_, s| Ok(Some(s.replace('x', "y"))), &mut diags);
+        map_strings(&mut checked, schema, &mut |_, s| Ok(Some(s.replace('x', "y"))), &mut diags);
         assert_eq!(format!("{:?}", checked.value("tags").unwrap()), r#"{"a-y": "y-1"}"#);
     }
 }

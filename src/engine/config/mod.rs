@@ -54,8 +54,36 @@ impl Block {
     }
 }
 
-/// Checks a converted value beyond its type (a duration's syntax, say); says what is wrong in a sentence.
-pub type Check = fn(&Value) -> Result<(), String>;
+/// What an attribute's text or number has to be beyond its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Anything of the type.
+    Any,
+    /// A number without a fraction, of 64 bits.
+    Whole,
+    /// A duration: `90s`, `1h30m`.
+    Duration,
+}
+
+impl Form {
+    /// Looks at a converted value.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub fn check(self, value: &Value) -> Result<(), String> {
+        match self {
+            Form::Any => Ok(()),
+            Form::Whole => match value.as_number() {
+                Some(n) if n.as_i64().is_none() => Err(format!("a whole number is required, not {n}")),
+                _ => Ok(()),
+            },
+            Form::Duration => match value.as_str() {
+                Some(s) if !s.is_empty() => crate::duration::parse(s).map(drop),
+                _ => Ok(()),
+            },
+        }
+    }
+}
 
 /// What an option looks like in a template.
 #[derive(Clone)]
@@ -65,12 +93,12 @@ pub enum Shape {
         /// What the value is converted to.
         ty: Type,
         /// What the type cannot say.
-        check: Option<Check>,
+        form: Form,
     },
     /// `name { … }`
     Block {
         /// The options inside.
-        schema: fn() -> Schema,
+        schema: fn() -> &'static Schema,
         /// Whether it may be repeated.
         many: bool,
     },
@@ -83,13 +111,15 @@ pub struct Field {
     pub name: &'static str,
     /// What it means (Markdown).
     pub doc: &'static str,
+    /// What it is about, where many components share it: what is said of the group of options that it comes with.
+    pub group: &'static str,
     /// Attribute or block.
     pub shape: Shape,
     /// Whether leaving it out is an error.
     pub required: bool,
     /// What holds when it is left out, as a template would say it.
     pub default: Option<&'static str>,
-    /// What to use in its place.
+    /// What to use in its place; `nothing: REASON` where there is no need for anything.
     pub deprecated: Option<&'static str>,
     /// Whether its value is masked everywhere.
     pub sensitive: bool,
@@ -117,8 +147,8 @@ impl Schema {
 
 /// A struct whose fields are options; derive it.
 pub trait Config: Sized {
-    /// The declaration.
-    fn schema() -> Schema;
+    /// The declaration, made once.
+    fn schema() -> &'static Schema;
     /// Fills the struct from a checked body.
     fn decode(body: &Block) -> Self;
 }
@@ -127,6 +157,10 @@ pub trait Config: Sized {
 pub trait AttributeField: Sized {
     /// What the value is converted to, and checked for.
     fn shape() -> Shape;
+    /// What holds when it is left out, where the type alone says so.
+    fn implied() -> Option<&'static str> {
+        None
+    }
     /// From a checked value, or from the declared default where none is set.
     fn decode(value: Option<&Value>, default: Option<&str>) -> Self;
 }
@@ -158,7 +192,7 @@ impl<T: Config> BlockField for Option<T> {
 }
 
 fn plain(ty: Type) -> Shape {
-    Shape::Attribute { ty, check: None }
+    Shape::Attribute { ty, form: Form::Any }
 }
 
 /// The text of a value that has one; an unknown one reads [`UNKNOWN_TEXT`].
@@ -188,6 +222,9 @@ impl AttributeField for bool {
     fn shape() -> Shape {
         plain(Type::Bool)
     }
+    fn implied() -> Option<&'static str> {
+        Some("false")
+    }
     fn decode(value: Option<&Value>, default: Option<&str>) -> Self {
         value.and_then(Value::as_bool).unwrap_or(default == Some("true"))
     }
@@ -195,13 +232,7 @@ impl AttributeField for bool {
 
 impl AttributeField for i64 {
     fn shape() -> Shape {
-        Shape::Attribute {
-            ty: Type::Number,
-            check: Some(|v| match v.as_number() {
-                Some(n) if n.as_i64().is_none() => Err(format!("a whole number is required, not {n}")),
-                _ => Ok(()),
-            }),
-        }
+        Shape::Attribute { ty: Type::Number, form: Form::Whole }
     }
     fn decode(value: Option<&Value>, default: Option<&str>) -> Self {
         match value {
@@ -225,13 +256,7 @@ impl AttributeField for f64 {
 
 impl AttributeField for Duration {
     fn shape() -> Shape {
-        Shape::Attribute {
-            ty: Type::String,
-            check: Some(|v| match v.as_str() {
-                Some(s) if !s.is_empty() => crate::duration::parse(s).map(drop),
-                _ => Ok(()),
-            }),
-        }
+        Shape::Attribute { ty: Type::String, form: Form::Duration }
     }
     fn decode(value: Option<&Value>, default: Option<&str>) -> Self {
         let set = value.and_then(Value::as_str).filter(|s| !s.is_empty()).or(default);

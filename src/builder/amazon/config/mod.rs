@@ -41,12 +41,13 @@ pub struct AmiData {
     /// How the account is reached.
     #[config(flatten)]
     pub access: Access,
-    /// EC2's filters by name; a value may hold several, separated by commas.
+    /// EC2's filters by name, such as `name`, `architecture` or `virtualization-type`. A value may hold several,
+    /// separated by commas; `*` stands for anything.
     pub filters: BTreeMap<String, String>,
-    /// Who owns it: account ids, `self`, `amazon`, `aws-marketplace`.
+    /// Who owns the image: account ids, `self`, `amazon`, `aws-marketplace`. One at least.
     pub owners: Vec<String>,
-    /// Takes the newest where several match.
+    /// Takes the newest image where several match. Left out, several are an error.
     pub most_recent: bool,
-    /// Also looks at deprecated images.
+    /// Looks at deprecated images, too.
     pub include_deprecated: bool,
 }

@@ -10,18 +10,19 @@ pub struct Authentication {
     /// An OAuth 2.0 access token. It is never renewed: a build that outlives it fails.
     #[config(sensitive)]
     pub access_token: Secret,
-    /// A credential file, or its content.
+    /// The path of a credential file, or its content.
     #[config(sensitive, deprecated = "credentials_file or credentials_json")]
     pub account_file: Secret,
-    /// Path of a credential file: service account, authorized user, external account (workload identity federation) or
-    /// impersonated service account.
+    /// The path of a credential file: service account, authorized user, external account (workload identity federation)
+    /// or impersonated service account. Left out, with the others of this group: the credentials of the environment.
     pub credentials_file: String,
-    /// Content of such a file.
+    /// The content of a credential file, in place of `credentials_file`.
     #[config(sensitive)]
     pub credentials_json: Secret,
-    /// Email of a service account that is impersonated with the credentials of the environment. The tokens carry `scopes`.
+    /// The email address of a service account that is impersonated with the credentials of the environment. Its tokens
+    /// carry the scopes of `scopes`.
     pub impersonate_service_account: String,
-    /// Path in Vault that gives an access token.
+    /// A path in Vault that gives an access token.
     #[config(unsupported)]
     pub vault_gcp_oauth_engine: String,
 }
@@ -32,6 +33,7 @@ pub struct Access {
     /// The domain of the APIs.
     #[config(default = "googleapis.com")]
     pub universe_domain: String,
-    /// Other addresses of the APIs: `compute` (with `/compute/v1/` at its end), `oslogin`, `oauth2`, `storage`.
+    /// Other addresses of the APIs, by name: `compute` (with `/compute/v1/` at its end), `oslogin`, `oauth2`,
+    /// `storage`.
     pub custom_endpoints: BTreeMap<String, String>,
 }

@@ -50,7 +50,7 @@ pub struct ImageData {
     /// A filter of Compute Engine's lists (`family=debian-12 AND labels.public-image=true`).
     #[config(required)]
     pub filters: String,
-    /// Takes the newest where several match.
+    /// Takes the newest image where several match. Left out, several are an error.
     pub most_recent: bool,
     /// Where the API is.
     #[config(flatten)]
