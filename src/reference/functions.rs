@@ -110,11 +110,7 @@ pub const ABOUT: &[About] = &[
         "The first argument that is neither null nor an empty text. All are converted to one type first.",
         &[("coalesce(null, \"\", \"x\")", "\"x\"")],
     ),
-    about(
-        "coalescelist",
-        "The first list that has an element.",
-        &[("coalescelist([], [1, 2])", "[1,2]")],
-    ),
+    about("coalescelist", "The first list that has an element.", &[("coalescelist([], [1, 2])", "[1,2]")]),
     about("compact", "The list without empty texts and nulls.", &[("compact([\"a\", \"\", null])", "[\"a\"]")]),
     about("concat", "The lists, one behind the other.", &[("concat([1], [2, 3])", "[1,2,3]")]),
     about(
@@ -211,7 +207,11 @@ pub const ABOUT: &[About] = &[
         "The elements of the lists as one text, with the separator in between.",
         &[("join(\", \", [\"a\", \"b\"])", "\"a, b\"")],
     ),
-    about("jsondecode", "The value that a JSON text stands for.", &[("jsondecode(\"{\\\"a\\\": [1]}\")", "{\"a\":[1]}")]),
+    about(
+        "jsondecode",
+        "The value that a JSON text stands for.",
+        &[("jsondecode(\"{\\\"a\\\": [1]}\")", "{\"a\":[1]}")],
+    ),
     about("jsonencode", "The value as JSON, on one line.", &[("jsonencode({ a = 1 })", "\"{\\\"a\\\":1}\"")]),
     about("keys", "The names of a map or an object, sorted.", &[("keys({ b = 1, a = 2 })", "[\"a\",\"b\"]")]),
     about(
@@ -245,11 +245,7 @@ pub const ABOUT: &[About] = &[
         &[("merge({ a = 1, b = 1 }, { b = 2 })", "{\"a\":1,\"b\":2}")],
     ),
     about("min", "The smallest of the numbers; `min(list...)` takes those of a list.", &[("min(1, 3, 2)", "1")]),
-    about(
-        "parseint",
-        "The whole number that a text writes in a base of 2 to 62.",
-        &[("parseint(\"ff\", 16)", "255")],
-    ),
+    about("parseint", "The whole number that a text writes in a base of 2 to 62.", &[("parseint(\"ff\", 16)", "255")]),
     about("pathexpand", "The path with a leading `~` replaced by the home directory.", &[]),
     about("pow", "The number to a power, with the precision of a 64-bit float.", &[("pow(2, 10)", "1024")]),
     about(
@@ -365,7 +361,11 @@ pub const ABOUT: &[About] = &[
         "The time now, in UTC, as RFC 3339. Every call looks at the clock: put it into a local where the same time is needed twice.",
         &[],
     ),
-    about("title", "The text with every word beginning in upper case.", &[("title(\"hello world\")", "\"Hello World\"")]),
+    about(
+        "title",
+        "The text with every word beginning in upper case.",
+        &[("title(\"hello world\")", "\"Hello World\"")],
+    ),
     about("trim", "The text without these characters at both ends.", &[("trim(\"--a-b-\", \"-\")", "\"a-b\"")]),
     about("trimprefix", "The text without this one at its start.", &[("trimprefix(\"v1.2\", \"v\")", "\"1.2\"")]),
     about("trimspace", "The text without white space at both ends.", &[("trimspace(\"  a \\n\")", "\"a\"")]),
@@ -393,17 +393,22 @@ pub const ABOUT: &[About] = &[
         "The UUID of a name in a namespace: `dns`, `url`, `oid`, `x500`, or a UUID.",
         &[("uuidv5(\"dns\", \"example.com\")", "\"cfbff0d1-9375-5685-968c-48ce8b15ae17\"")],
     ),
-    about("values", "The values of a map or an object, in the order of their names.", &[("values({ b = 1, a = 2 })", "[2,1]")]),
+    about(
+        "values",
+        "The values of a map or an object, in the order of their names.",
+        &[("values({ b = 1, a = 2 })", "[2,1]")],
+    ),
     about(
         "vault",
         "A value of a secret in Vault: the path of the secret (`secret/data/NAME` in a key-value store of version 2), and the key \
          in it. The server is named by `VAULT_ADDR`; `VAULT_TOKEN` must be set.",
         &[],
     ),
-    about("yamldecode", "The value that a YAML text stands for. `yes`, `no`, `on` and `off` are bools, as in YAML 1.1.", &[(
-        "yamldecode(\"a: [1, yes]\")",
-        "{\"a\":[1,true]}",
-    )]),
+    about(
+        "yamldecode",
+        "The value that a YAML text stands for. `yes`, `no`, `on` and `off` are bools, as in YAML 1.1.",
+        &[("yamldecode(\"a: [1, yes]\")", "{\"a\":[1,true]}")],
+    ),
     about("yamlencode", "The value as YAML.", &[("yamlencode({ a = [1] })", "\"\\\"a\\\":\\n- 1\\n\"")]),
     about(
         "zipmap",
@@ -435,7 +440,12 @@ mod tests {
         for (expression, result) in ABOUT.iter().flat_map(|a| a.examples) {
             let text = format!("jsonencode({expression})");
             let mut diags = Diagnostics::new();
-            let value = eval(&parse::parse_expr(&Arc::from("x"), &text).unwrap(), &scope, &Source::new("x", &*text), &mut diags);
+            let value = eval(
+                &parse::parse_expr(&Arc::from("x"), &text).unwrap(),
+                &scope,
+                &Source::new("x", &*text),
+                &mut diags,
+            );
             assert_eq!(value.as_str(), Some(*result), "{expression}: {:?}", diags.iter().collect::<Vec<_>>());
         }
     }

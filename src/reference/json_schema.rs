@@ -43,7 +43,7 @@ pub fn schema() -> Value {
         properties.insert(entry.name.to_owned(), described(block, entry.schema.doc));
     }
     for kind in [Kind::Source, Kind::Data] {
-        properties.insert(kind.keyword().to_owned(), by_type(&entries, kind, |body| labelled(body)));
+        properties.insert(kind.keyword().to_owned(), by_type(&entries, kind, labelled));
     }
     properties.insert("communicator".to_owned(), json!({"description": "Of older templates; without effect."}));
     properties.insert("//".to_owned(), json!({"description": "A comment."}));
@@ -125,7 +125,8 @@ fn body(
     }
     properties.extend(more.clone());
     if has_blocks || !more.is_empty() {
-        properties.insert("dynamic".to_owned(), json!({"description": "Blocks that are made from a collection, by type."}));
+        properties
+            .insert("dynamic".to_owned(), json!({"description": "Blocks that are made from a collection, by type."}));
     }
     properties.insert("//".to_owned(), json!({"description": "A comment."}));
     let mut body = json!({"type": "object", "properties": properties, "additionalProperties": others});

@@ -5,7 +5,8 @@ use image_action_engine::config::{Field, Shape};
 use std::fmt::Write as _;
 
 /// Stands at the end of every page.
-const MADE: &str = "\n---\n\nMade from the declarations in the source; see [README.md](README.md#how-these-pages-are-made).\n";
+const MADE: &str =
+    "\n---\n\nMade from the declarations in the source; see [README.md](README.md#how-these-pages-are-made).\n";
 
 /// Every page with the name of its file.
 pub fn pages() -> Vec<(String, String)> {
@@ -114,9 +115,10 @@ fn cell(text: &str) -> String {
 }
 
 fn function_page() -> String {
-    let mut text = "# Functions\n\nAll functions that an expression may call. A name with `...` behind it may be given several \
+    let mut text =
+        "# Functions\n\nAll functions that an expression may call. A name with `...` behind it may be given several \
                     times; `name(list...)` gives the elements of a list as arguments.\n"
-        .to_owned();
+            .to_owned();
     for (function, about) in functions::documented() {
         let _ = writeln!(text, "\n## {}\n\n`{}`\n\n{}", function.name, functions::signature(function), about.meaning);
         if !about.examples.is_empty() {

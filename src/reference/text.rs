@@ -30,7 +30,8 @@ pub fn explain(question: &str, paper: Paper) -> Result<String, String> {
     if let Some(name) = question.strip_prefix(FUNCTION) {
         return function_named(name, paper).ok_or_else(|| {
             let near = suggest(name, functions::ABOUT.iter().map(|a| a.name));
-            let cure = near.map_or_else(|| "`explain functions` lists them all".to_owned(), |n| format!("did you mean fn:{n}?"));
+            let cure = near
+                .map_or_else(|| "`explain functions` lists them all".to_owned(), |n| format!("did you mean fn:{n}?"));
             format!("there is no function {name:?}; {cure}")
         });
     }
@@ -194,7 +195,13 @@ fn function_list(paper: Paper) -> String {
     let mut text = String::new();
     heading("Functions", paper, &mut text);
     for (function, about) in functions::documented() {
-        wrap(&format!("{}  {}", name(function.name, paper), first_sentence(about.meaning)), 2, INDENT, paper, &mut text);
+        wrap(
+            &format!("{}  {}", name(function.name, paper), first_sentence(about.meaning)),
+            2,
+            INDENT,
+            paper,
+            &mut text,
+        );
     }
     text
 }

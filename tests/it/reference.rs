@@ -34,11 +34,15 @@ fn right() -> Vec<Value> {
         with(&json!({"//": "a comment", "variable": {"a": {"type": "number", "default": 0, "validation": [
             {"condition": "${var.a < 1}", "error_message": "It must be small."}]}}})),
         with(&json!({"variable": [{"a": {"default": "x"}}, {"b": {"default": null, "sensitive": true}}]})),
-        with(&json!({"variables": {"a": ["x"], "b": {"c": 1}}, "local": {"l": {"expression": "${var.a}", "sensitive": "true"}}})),
+        with(
+            &json!({"variables": {"a": ["x"], "b": {"c": 1}}, "local": {"l": {"expression": "${var.a}", "sensitive": "true"}}}),
+        ),
         with(&json!({"packer": {"required_version": ">= 1.7.0", "required_plugins": {
             "amazon": {"source": "github.com/hashicorp/amazon", "version": ">= 1.2.0"}}}})),
-        with(&json!({"source": {"null": {"x": {"communicator": "none", "ssh_port": "${20 + 2}", "ssh_timeout": "1h30m",
-            "ssh_pty": "true", "ssh_ciphers": null, "ssh_host": 5}}}})),
+        with(
+            &json!({"source": {"null": {"x": {"communicator": "none", "ssh_port": "${20 + 2}", "ssh_timeout": "1h30m",
+            "ssh_pty": "true", "ssh_ciphers": null, "ssh_host": 5}}}}),
+        ),
         with(&json!({"build": [{"sources": "${[\"null.x\"]}", "name": "n", "description": "d",
             "provisioner": [{"shell-local": {"inline": ["true"], "max_retries": 2, "pause_before": "1s", "only": ["null.x"]}},
                             {"sleep": {"duration": "1s", "override": {"x": {"duration": "2s"}}}}],
@@ -49,11 +53,13 @@ fn right() -> Vec<Value> {
         with(&json!({"source": {"file": {"f": {"content": "x"}}},
             "build": {"source": {"file.f": {"name": "g", "target": "t"}}}})),
         with(&json!({"data": {"null": {"d": {"input": "x"}}}})),
-        with(&json!({"source": {"amazon-ebs": {"a": {"ami_name": "a-b", "region": "eu-central-1", "instance_type": "t3.small",
+        with(
+            &json!({"source": {"amazon-ebs": {"a": {"ami_name": "a-b", "region": "eu-central-1", "instance_type": "t3.small",
             "ssh_username": "u", "source_ami": "ami-1", "aws_polling": {"delay_seconds": 2},
             "launch_block_device_mappings": [{"device_name": "/dev/sda1"}, {"device_name": "/dev/sdb"}],
             "dynamic": {"tag": {"for_each": {"a": "b"}, "content": {"key": "${tag.key}", "value": "${tag.value}"}}}}}},
-            "build": {"sources": ["amazon-ebs.a"]}})),
+            "build": {"sources": ["amazon-ebs.a"]}}),
+        ),
     ]
 }
 
@@ -104,5 +110,8 @@ fn explain_answers_on_standard_output_without_colours() {
     assert_eq!(code, 0);
     assert!(text.contains("max_attempts  whole number") && !text.contains('\u{1b}'), "{text}");
     let (code, text) = image_action(&["explain", "amazon-ebs.aws_poling"], here);
-    assert_eq!((code, text.trim_end()), (1, "error: amazon-ebs has no option \"aws_poling\"; did you mean amazon-ebs.aws_polling?"));
+    assert_eq!(
+        (code, text.trim_end()),
+        (1, "error: amazon-ebs has no option \"aws_poling\"; did you mean amazon-ebs.aws_polling?")
+    );
 }
