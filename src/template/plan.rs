@@ -47,7 +47,7 @@ pub struct Part<'a> {
     /// Its own name (`amazon-ebs`), whatever the template calls it.
     pub component: &'static str,
     /// Its options.
-    pub schema: fn() -> Schema,
+    pub schema: fn() -> &'static Schema,
     /// The header of its block.
     pub header: Span,
     /// Its body, not evaluated; of a source with what the build adds to it.
