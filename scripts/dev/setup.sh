@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Read by demo.sh, test.sh and .ci/run: what the machine lacks is installed, or named in one line that
+# Read by demo.sh, test.sh, screenshot.sh and .ci/run: what the machine lacks is installed, or named in one line that
 # installs it; what is in Python comes into a folder of the project's. Nothing else is changed.
 #
 # IMAGE_ACTION_CACHE   where downloads and Python environments are kept; .cache in the project if unset
@@ -42,6 +42,8 @@ missing_packages() {
     [ "$1" != tests ] || [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
     # An engine of containers is no small thing to put on somebody's laptop: without one, its tests are passed over.
     [ "$1" != tests ] || [ -z "${CI:-}" ] || command -v dockerd >/dev/null || missing+=(docker.io)
+    # GitHub's own description of its API is an npm package.
+    [ "$1" != tests ] || command -v npm >/dev/null || missing+=(npm)
     printf '%s\n' "${missing[@]}"
 }
 
@@ -118,4 +120,25 @@ need_python() {
     exec 9>&-
     PATH=$venv/bin:$PATH
     export PATH
+}
+
+# need_node NAME FILE: the npm packages of FILE (a package.json with exact versions), in $CACHE/NAME; NODE_MODULES is
+# where they are. No script of a package runs.
+need_node() {
+    local place=$CACHE/$1 file=$2 stamp
+    stamp=$place/.$(sha256sum "$file" | cut -c1-16)
+    command -v npm >/dev/null || die "npm is missing: apt-get install -y --no-install-recommends npm"
+    exec 9>"$CACHE/$1.lock"
+    flock 9
+    if [ ! -e "$stamp" ]; then
+        say "Installing the npm packages of ${file#"$PROJECT/"} into $place"
+        rm -rf "$place"
+        mkdir -p "$place"
+        cp "$file" "$place/package.json"
+        (cd "$place" && npm install --ignore-scripts --no-audit --no-fund --no-package-lock --loglevel=error >&2) ||
+            die "npm could not install $file; is the registry reachable?"
+        touch "$stamp"
+    fi
+    exec 9>&-
+    export NODE_MODULES=$place/node_modules
 }

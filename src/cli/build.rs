@@ -69,7 +69,7 @@ pub async fn run(mut session: Session, args: BuildArgs) -> Exit {
 }
 
 /// Thousandths of the ordinary pauses between polls: states of the local clouds last fractions of a second.
-const LOCAL_POLL_SCALE: u32 = 50;
+pub(super) const LOCAL_POLL_SCALE: u32 = 50;
 
 async fn build(session: &Session, args: &BuildArgs, selection: &Selection, levels: &Levels) -> Exit {
     let settings = session.settings(false, args.force, args.on_error.into());

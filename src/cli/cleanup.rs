@@ -46,7 +46,7 @@ fn ledgers(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Removes what one ledger lists; whether nothing is left.
-async fn one(session: &Session, path: &Path) -> bool {
+pub(super) async fn one(session: &Session, path: &Path) -> bool {
     let (Some(dir), Some(run_id)) = (path.parent(), path.file_stem().and_then(|s| s.to_str())) else { return true };
     let ledger = match Ledger::open(dir, run_id) {
         Ok(ledger) => ledger,

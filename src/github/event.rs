@@ -5,10 +5,37 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Events whose workflow has secrets while the checked-out code may be a stranger's.
-const UNTRUSTED_EVENTS: [&str; 2] = ["pull_request_target", "workflow_run"];
+const UNTRUSTED_EVENTS: [&str; 3] = ["pull_request_target", "workflow_run", "issue_comment"];
 
 /// Events of a pull request.
 const PULL_REQUEST_EVENTS: [&str; 2] = ["pull_request", "pull_request_target"];
+
+/// Events about a pull request, which have no secrets either where it comes from a fork.
+const REVIEW_EVENTS: [&str; 2] = ["pull_request_review", "pull_request_review_comment"];
+
+/// Who gets no secrets in a workflow that it causes, whatever repository the branch is in (docs.github.com, "Dependabot on GitHub
+/// Actions").
+const DEPENDABOT: &str = "dependabot[bot]";
+
+/// Variables by which a job is known to have an account: those that the clouds' own clients read.
+const IDENTITY: [&str; 16] = [
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "ARM_CLIENT_ID",
+    "ARM_ACCESS_KEY",
+    "AZURE_CLIENT_ID",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CREDENTIALS",
+    "GOOGLE_OAUTH_ACCESS_TOKEN",
+    "GOOGLE_CLOUD_KEYFILE_JSON",
+    "CLOUDSDK_AUTH_ACCESS_TOKEN",
+];
 
 /// A pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +44,8 @@ pub struct PullRequest {
     pub number: u64,
     /// The branch that it goes to.
     pub base_ref: String,
+    /// The commit of that branch that it is compared with.
+    pub base_sha: String,
     /// Whether its head lies in another repository.
     pub fork: bool,
 }
@@ -26,6 +55,8 @@ pub struct PullRequest {
 pub struct Job {
     /// `pull_request`, `push`, …
     pub event: String,
+    /// The event's activity (`opened`, `published`), or empty.
+    pub action: String,
     /// `owner/name`
     pub repository: String,
     /// The commit that check runs belong to: the head of a pull request, not its merge commit.
@@ -36,19 +67,33 @@ pub struct Job {
     pub pull_request: Option<PullRequest>,
     /// Whether the checked-out code may be a stranger's although the job has secrets.
     pub untrusted: bool,
-    /// Who caused it (`dependabot[bot]` has no secrets).
-    pub actor: String,
+    /// Whether the job has no secrets, whoever the code is of.
+    pub without_secrets: bool,
+    /// Whether it may have an account of a cloud: on GitHub's own runners only what it was given counts.
+    pub identity: bool,
+    /// Whether the event tells of something that is gone (a deleted branch or tag).
+    pub gone: bool,
     /// The page of this run.
     pub run_url: String,
     /// Id of the run and number of the attempt.
     pub run: String,
-    /// Workflow and job, to tell comments of several jobs apart.
+    /// Workflow, job and step, to tell comments and check runs of several apart.
     pub workflow: String,
+}
+
+/// What stands in the event and in no variable.
+fn payload_of(env: &Env) -> Result<Value> {
+    match env.get("GITHUB_EVENT_PATH") {
+        Some(path) => read_payload(Path::new(path)),
+        None => Ok(Value::Null),
+    }
 }
 
 /// How far a build goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// There is nothing to do for this event.
+    Skip,
     /// Validate only.
     Validate,
     /// Machines are launched and provisioned; no image is kept.
@@ -78,38 +123,50 @@ impl Job {
     /// # Errors
     /// Where the event file is named and cannot be read.
     pub fn read(env: &Env) -> Result<Job> {
+        Ok(Job::of(env, &payload_of(env)?))
+    }
+
+    /// The job of this event.
+    pub fn of(env: &Env, payload: &Value) -> Job {
         let text = |name: &str| env.get(name).unwrap_or_default().to_owned();
-        let payload = match env.get("GITHUB_EVENT_PATH") {
-            Some(path) => read_payload(Path::new(path))?,
-            None => Value::Null,
-        };
         let event = text("GITHUB_EVENT_NAME");
         let repository = text("GITHUB_REPOSITORY");
         let pull = &payload["pull_request"];
         let pull_request = (PULL_REQUEST_EVENTS.contains(&event.as_str()) && pull.is_object()).then(|| PullRequest {
             number: payload["number"].as_u64().or_else(|| pull["number"].as_u64()).unwrap_or_default(),
             base_ref: pull["base"]["ref"].as_str().unwrap_or_default().to_owned(),
+            base_sha: pull["base"]["sha"].as_str().unwrap_or_default().to_owned(),
             // A deleted fork has no repository any more.
             fork: pull["head"]["repo"]["id"].is_null() || pull["head"]["repo"]["id"] != pull["base"]["repo"]["id"],
         });
-        let sha = [&pull["head"]["sha"], &payload["merge_group"]["head_sha"], &payload["workflow_run"]["head_sha"]]
+        let run = if event == "workflow_run" { &payload["workflow_run"] } else { &Value::Null };
+        let sha = [&pull["head"]["sha"], &payload["merge_group"]["head_sha"], &run["head_sha"]]
             .into_iter()
             .find_map(Value::as_str)
             .map_or_else(|| text("GITHUB_SHA"), str::to_owned);
         let tag = (env.get("GITHUB_REF_TYPE") == Some("tag")).then(|| text("GITHUB_REF_NAME"));
         let run_id = text("GITHUB_RUN_ID");
-        Ok(Job {
-            untrusted: UNTRUSTED_EVENTS.contains(&event.as_str()) && foreign(&payload),
+        let hosted = env.get("RUNNER_ENVIRONMENT") == Some("github-hosted");
+        let given = |name: &str| env.get(name).is_some();
+        Job {
+            untrusted: UNTRUSTED_EVENTS.contains(&event.as_str()) && foreign(payload),
+            // Who caused it, not who ran it again: a second attempt has the rights of the first.
+            without_secrets: (env.get("GITHUB_ACTOR") == Some(DEPENDABOT) && event != "pull_request_target")
+                || (REVIEW_EVENTS.contains(&event.as_str()) && foreign(payload)),
+            identity: !hosted
+                || IDENTITY.iter().any(|name| given(name))
+                || env.iter().any(|(n, v)| is_credential(n, v)),
+            gone: payload["deleted"] == true || event == "delete",
             run_url: format!("{}/{repository}/actions/runs/{run_id}", text("GITHUB_SERVER_URL")),
             run: format!("{run_id}/{}", env.get("GITHUB_RUN_ATTEMPT").unwrap_or("1")),
-            workflow: format!("{}/{}", text("GITHUB_WORKFLOW"), text("GITHUB_JOB")),
-            actor: text("GITHUB_ACTOR"),
+            workflow: format!("{}/{}/{}", text("GITHUB_WORKFLOW"), text("GITHUB_JOB"), text("GITHUB_ACTION")),
+            action: payload["action"].as_str().unwrap_or_default().to_owned(),
             event,
             repository,
             sha,
             tag,
             pull_request,
-        })
+        }
     }
 
     /// The table of events: what the action does where no input says otherwise.
@@ -122,33 +179,75 @@ impl Job {
                 .detail("Scripts of a template run with the credentials of the job.")
                 .hint("use `on: pull_request`, where a fork gets a local guest and no secret; or set `allow-untrusted: true` if you have read the code"));
         }
-        let decision = |mode, environment, reason: &str| Decision {
+        let decide = |mode, environment, reason: &str| Decision {
             mode,
             environment,
             local: false,
             release: false,
             reason: reason.to_owned(),
         };
-        if let Some(pull) = &self.pull_request {
-            let mut decision = decision(Mode::ValidationBuild, "dev", "a pull request: no image is kept");
-            if pull.fork || self.actor == "dependabot[bot]" {
-                decision.local = true;
-                decision.reason = "a pull request without access to secrets: provisioned in local guests".to_owned();
-            }
-            return Ok(decision);
+        let skip = |reason: &str| Ok(decide(Mode::Skip, "dev", reason));
+        if self.gone {
+            return skip("a branch or tag was deleted: there is nothing to build");
         }
-        if self.tag.is_some() {
-            let release = self.event == "push";
-            return Ok(Decision { release, ..decision(Mode::Build, "prod", "a tag: a production build") });
-        }
-        Ok(match self.event.as_str() {
-            "schedule" | "workflow_dispatch" | "repository_dispatch" | "release" => {
-                decision(Mode::Build, "dev", "started by hand or by the clock: images are built")
+        let mut decision = match (self.event.as_str(), self.action.as_str()) {
+            ("pull_request" | "pull_request_target", "closed") => return skip("the pull request is closed"),
+            ("pull_request" | "pull_request_target", _) => {
+                decide(Mode::ValidationBuild, "dev", "a pull request: no image is kept")
             }
-            "" => decision(Mode::Build, "dev", "not in a workflow"),
-            _ => decision(Mode::Validate, "dev", "a branch: the template is validated"),
-        })
+            ("merge_group", "destroyed") => return skip("the merge queue has let go of this group"),
+            ("merge_group", _) => decide(Mode::ValidationBuild, "dev", "a merge queue: no image is kept"),
+            ("push", _) if self.tag.is_some() => {
+                Decision { release: true, ..decide(Mode::Build, "prod", "a tag: a production build") }
+            }
+            // GitHub tells of one release up to three times: created, published, released.
+            ("release", "published") => {
+                Decision { release: true, ..decide(Mode::Build, "prod", "a release: a production build") }
+            }
+            ("release", _) => return skip("only a release that is published is built"),
+            ("schedule", _) => decide(Mode::Build, "dev", "started by the clock: images are built"),
+            ("workflow_dispatch" | "repository_dispatch", _) => {
+                let environment = if self.tag.is_some() { "prod" } else { "dev" };
+                decide(Mode::Build, environment, "started by hand: images are built")
+            }
+            ("", _) => decide(Mode::Build, "dev", "not in a workflow"),
+            ("push", _) => decide(Mode::Validate, "dev", "a branch: the template is validated"),
+            _ => decide(Mode::Validate, "dev", "no event that asks for images: the template is validated"),
+        };
+        let fork = self.pull_request.as_ref().is_some_and(|p| p.fork) && self.event == "pull_request";
+        if fork || self.without_secrets {
+            decision.local = true;
+            decision.reason += ", and without access to secrets: machines are local guests";
+        } else if decision.mode == Mode::ValidationBuild && !self.identity {
+            decision.local = true;
+            decision.reason += ", and this job has no account of a cloud: machines are local guests";
+        }
+        Ok(decision)
     }
+
+    /// `run 42`, with its attempt where it is not the first; empty outside of a workflow.
+    pub fn run_name(&self) -> String {
+        match self.run.split_once('/') {
+            Some(("", _)) | None => String::new(),
+            Some((id, "1")) => format!("run {id}"),
+            Some((id, attempt)) => format!("run {id}, attempt {attempt}"),
+        }
+    }
+    /// Where GitHub shows the files of the commit; empty outside of a workflow.
+    pub fn files_url(&self) -> String {
+        match self.run_url.split_once("/actions/runs/") {
+            Some((repository, _)) if !self.repository.is_empty() => format!("{repository}/blob/{}", self.sha),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Whether a variable of a template is a credential, by its name: many templates take them as variables.
+fn is_credential(name: &str, value: &str) -> bool {
+    let Some(name) = name.strip_prefix("PKR_VAR_").or_else(|| name.strip_prefix("TF_VAR_")) else { return false };
+    let name = name.to_lowercase();
+    !value.is_empty()
+        && ["secret", "access_key", "token", "credential", "account_file"].iter().any(|w| name.contains(w))
 }
 
 /// Whether the head of the event lies in another repository than its base.
@@ -158,7 +257,11 @@ fn foreign(payload: &Value) -> bool {
         return pull["head"]["repo"]["id"].is_null() || pull["head"]["repo"]["id"] != pull["base"]["repo"]["id"];
     }
     let run = &payload["workflow_run"];
-    run.is_object() && run["head_repository"]["id"] != run["repository"]["id"]
+    if run.is_object() {
+        return run["head_repository"]["id"].is_null() || run["head_repository"]["id"] != run["repository"]["id"];
+    }
+    // A comment on a pull request does not say whose branch it is.
+    payload["issue"]["pull_request"].is_object()
 }
 
 fn read_payload(path: &Path) -> Result<Value> {
@@ -174,18 +277,10 @@ mod tests {
     use serde_json::json;
 
     fn job(name: &str, payload: &Value, more: &[(&str, &str)]) -> Job {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), payload.to_string()).unwrap();
-        let path = file.path().display().to_string();
-        let mut pairs = vec![
-            ("GITHUB_EVENT_NAME", name),
-            ("GITHUB_EVENT_PATH", path.as_str()),
-            ("GITHUB_SHA", "merge"),
-            ("GITHUB_REPOSITORY", "o/r"),
-        ];
+        let mut pairs = vec![("GITHUB_EVENT_NAME", name), ("GITHUB_SHA", "merge"), ("GITHUB_REPOSITORY", "o/r")];
         pairs.extend_from_slice(more);
         let env = Env::from_pairs(pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())));
-        Job::read(&env).unwrap()
+        Job::of(&env, payload)
     }
 
     fn pull(head_repo: &Value) -> Value {
@@ -214,6 +309,42 @@ mod tests {
         let job = job("pull_request_target", &pull(&json!({"id": 2})), &[]);
         assert!(job.decide(false).unwrap_err().hint.unwrap().contains("allow-untrusted"));
         assert!(job.decide(true).is_ok());
+        let comment = json!({"action": "created", "issue": {"number": 7, "pull_request": {}}});
+        assert!(self::job("issue_comment", &comment, &[]).decide(false).is_err());
+        let gone = json!({"workflow_run": {"head_repository": null, "repository": {"id": 1}}});
+        assert!(self::job("workflow_run", &gone, &[]).decide(false).is_err());
+        let own = json!({"workflow_run": {"head_repository": {"id": 1}, "repository": {"id": 1}, "head_sha": "x"}});
+        assert_eq!(self::job("workflow_run", &own, &[]).decide(false).unwrap().mode, Mode::Validate);
+    }
+
+    #[test]
+    fn a_job_of_githubs_own_runner_without_an_account_gets_a_local_guest() {
+        let hosted = ("RUNNER_ENVIRONMENT", "github-hosted");
+        let own = pull(&json!({"id": 1}));
+        assert!(job("pull_request", &own, &[hosted]).decide(false).unwrap().local);
+        for given in [("AWS_ACCESS_KEY_ID", "x"), ("ACTIONS_ID_TOKEN_REQUEST_URL", "x"), ("PKR_VAR_client_secret", "x")]
+        {
+            assert!(!job("pull_request", &own, &[hosted, given]).decide(false).unwrap().local, "{given:?}");
+        }
+        // A runner of one's own may be a machine with a role.
+        assert!(!job("pull_request", &own, &[("RUNNER_ENVIRONMENT", "self-hosted")]).decide(false).unwrap().local);
+        // Images are not made of guests behind anyone's back.
+        assert!(!job("schedule", &json!({}), &[hosted]).decide(false).unwrap().local);
+    }
+
+    #[test]
+    fn one_release_is_built_once() {
+        let tag = [("GITHUB_REF_TYPE", "tag"), ("GITHUB_REF_NAME", "v1")];
+        let mode = |action: &str| job("release", &json!({ "action": action }), &tag).decide(false).unwrap().mode;
+        assert_eq!(["created", "published", "released"].map(mode), [Mode::Skip, Mode::Build, Mode::Skip]);
+        assert_eq!(job("push", &json!({"deleted": true}), &tag).decide(false).unwrap().mode, Mode::Skip);
+    }
+
+    #[test]
+    fn a_merge_queue_waits_for_checks_on_its_own_commit() {
+        let payload = json!({"action": "checks_requested", "merge_group": {"head_sha": "queued"}});
+        let job = job("merge_group", &payload, &[]);
+        assert_eq!((job.sha.as_str(), job.decide(false).unwrap().mode), ("queued", Mode::ValidationBuild));
     }
 
     #[test]

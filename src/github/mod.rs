@@ -7,9 +7,11 @@ pub mod client;
 pub mod comment;
 pub mod event;
 pub mod inputs;
+mod limits;
 pub mod oidc;
 pub mod release;
 pub mod runner;
+mod yaml;
 
 pub use client::Client;
 pub use event::{Decision, Job, Mode};

@@ -2,7 +2,7 @@
 
 use crate::postprocessor::write_atomically;
 use async_trait::async_trait;
-use image_action_engine::run::{Finisher, RunContext};
+use image_action_engine::run::{BuildOutcome, Finisher, RunContext, RunOutcome};
 use image_action_engine::{
     Artifact, Block, BuildContext, Config, Error, PostOutcome, PostProcessor, PrepareContext, Result,
 };
@@ -142,6 +142,40 @@ fn read(path: &Path) -> Result<ManifestFile> {
         Error::failed(format!("{} is there and is no manifest: {e}", path.display()))
             .hint("move it away, or give `output` another name; it was not changed")
     })
+}
+
+/// A manifest with the entries of one run only, as a release has it; a file that has no others stays byte for byte.
+///
+/// # Errors
+/// A file that is no manifest.
+pub fn only_run(text: &[u8], run_id: &str) -> Result<Vec<u8>> {
+    let mut file: ManifestFile =
+        serde_json::from_slice(text).map_err(|e| Error::failed(format!("the manifest cannot be read again: {e}")))?;
+    if file.builds.iter().all(|b| b.packer_run_uuid == run_id) {
+        return Ok(text.to_vec());
+    }
+    file.builds.retain(|b| b.packer_run_uuid == run_id);
+    Ok(render(&file)?.into_bytes())
+}
+
+/// The manifest of a run whose template writes none.
+///
+/// # Errors
+/// None in practice: it is plain JSON.
+pub fn of_outcome(outcome: &RunOutcome, run_id: &str) -> Result<Vec<u8>> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let made = outcome.builds.iter().filter_map(|b| Some((b, b.result.as_ref().ok()?.first()?)));
+    let entry = |(build, artifact): (&BuildOutcome, &Artifact)| Entry {
+        name: build.name.rsplit_once(&format!("{}.", build.source_type)).map_or(&*build.name, |(_, n)| n).to_owned(),
+        builder_type: build.source_type.clone(),
+        build_time: now,
+        files: None,
+        artifact_id: artifact.id.clone(),
+        packer_run_uuid: run_id.to_owned(),
+        custom_data: None,
+    };
+    let file = ManifestFile { builds: made.map(entry).collect(), last_run_uuid: run_id.to_owned() };
+    Ok(render(&file)?.into_bytes())
 }
 
 /// JSON with two blanks, and `<`, `>`, `&` escaped, as Packer's file has them.

@@ -3,10 +3,15 @@
 /// Longest line that is shown, in characters; the rest is counted.
 pub const LONGEST_LINE: usize = 4096;
 
-/// One line of untrusted output, safe for a terminal and for a runner's log: no control characters, no escape sequences, no
-/// text direction overrides, and workflow commands (`::error::` at its beginning, `##[…]`) broken by a zero-width space, so that a
-/// guest cannot speak to the runner.
+/// One line of untrusted output, safe for a terminal and for a runner's log: what [`visible`] leaves of it, and workflow commands
+/// (`::error::` at its beginning, `##[…]`) broken by a zero-width space, so that a guest cannot speak to the runner.
 pub fn line(text: &str) -> String {
+    break_commands(&visible(text))
+}
+
+/// One line of untrusted text without control characters, escape sequences and text direction overrides; for what is shown on a
+/// page and copied from there, not for a log.
+pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(LONGEST_LINE));
     let mut chars = text.chars().peekable();
     let mut shown = 0usize;
@@ -26,7 +31,7 @@ pub fn line(text: &str) -> String {
             }
         }
     }
-    break_commands(&out)
+    out
 }
 
 /// Characters that change the order or the look of what follows (Trojan Source, CVE-2021-42574).

@@ -1,4 +1,4 @@
-//! Gathers what a report shows while builds run: the last lines of each.
+//! Gathers what a report shows while builds run: the last lines of each, and what it is at.
 
 use crate::report::clean;
 use crate::report::markdown::{Failure, Row, Status};
@@ -10,25 +10,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many lines of each build are kept.
 const LINES: usize = 60;
 
-/// The last lines of every build. Cheap to clone; clones share.
+/// What is known of one build.
+#[derive(Default)]
+struct Tail {
+    lines: VecDeque<String>,
+    phase: String,
+}
+
+/// The last lines and the phase of every build. Cheap to clone; clones share.
 #[derive(Clone, Default)]
-pub struct Tails(Arc<Mutex<BTreeMap<String, VecDeque<String>>>>);
+pub struct Tails(Arc<Mutex<BTreeMap<String, Tail>>>);
 
 impl Tails {
-    fn push(&self, speaker: &str, text: &str) {
+    fn with<R>(&self, speaker: &str, work: impl FnOnce(&mut Tail) -> R) -> R {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let tail = all.entry(build_of(speaker).to_owned()).or_default();
-        for line in text.trim_end().split('\n') {
-            if tail.len() == LINES {
-                tail.pop_front();
-            }
-            tail.push_back(clean::line(clean::after_returns(line)));
-        }
+        work(all.entry(build_of(speaker).to_owned()).or_default())
     }
-    /// The last lines of a build.
-    pub fn of(&self, build: &str) -> Vec<String> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(build).map(|t| t.iter().cloned().collect()).unwrap_or_default()
+    fn push(&self, speaker: &str, text: &str) {
+        self.with(speaker, |tail| {
+            for line in text.trim_end().split('\n') {
+                if tail.lines.len() == LINES {
+                    tail.lines.pop_front();
+                }
+                tail.lines.push_back(clean::visible(clean::after_returns(line)));
+            }
+        });
     }
     /// The row of a build that has ended.
     pub fn row(&self, build: &BuildOutcome) -> Row {
@@ -37,8 +43,8 @@ impl Tails {
             Ok(_) => (Status::Success, None),
             Err(e) => {
                 let status = if e.is_cancelled() { Status::Cancelled } else { Status::Failure };
-                let log = self.of(&build.name);
-                (status, Some(Failure { message: e.to_string(), hint: e.hint.clone(), log }))
+                let (log, phase) = self.with(&build.name, |t| (t.lines.iter().cloned().collect(), t.phase.clone()));
+                (status, Some(Failure { phase, message: e.to_string(), hint: e.hint.clone(), log }))
             }
         };
         Row {
@@ -59,6 +65,7 @@ impl Subscriber for Tails {
                 self.push(build, text);
             }
             Event::Output { build, line, .. } => self.push(build, line),
+            Event::Phase { build, phase } => self.with(build, |tail| tail.phase.clone_from(phase)),
             Event::Leftover { build, what, remove_with } => {
                 self.push(build, &format!("left behind: {what}; remove it with: {remove_with}"));
             }

@@ -48,7 +48,7 @@ impl<W: Write + Send> Terminal<W> {
         let lines: Vec<String> = text
             .trim_end()
             .split('\n')
-            .map(|l| format!("==> {build}: {}", clean::line(l)).trim_end().to_owned())
+            .map(|l| format!("==> {build}: {}", clean::visible(l)).trim_end().to_owned())
             .collect();
         self.write(Some(at), code, &lines.join("\n"));
     }
@@ -58,6 +58,8 @@ impl<W: Write + Send> Terminal<W> {
             Some(at) => format!("{}: ", DateTime::<Local>::from(at).to_rfc3339_opts(SecondsFormat::Secs, true)),
             None => String::new(),
         };
+        // The name of a build is a text of the template as well, and notices quote others.
+        let text = text.split('\n').map(clean::line).collect::<Vec<_>>().join("\n");
         // A terminal that has gone away is found out by the signal that it sends.
         let _ = if self.style.color {
             writeln!(self.out, "\u{1b}[1;{code}m{stamp}{text}\u{1b}[0m")
@@ -110,8 +112,7 @@ impl<W: Write + Send> Subscriber for Terminal<W> {
                     Err(e) => (RED, format!("Build '{build}' errored after {took}: {e}")),
                 };
                 let text = self.masker.mask(&text);
-                let text: Vec<String> = text.split('\n').map(clean::line).collect();
-                self.write(Some(at), code, &text.join("\n"));
+                self.write(Some(at), code, &text);
             }
         }
     }

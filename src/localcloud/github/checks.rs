@@ -1,6 +1,6 @@
 //! Check runs and commit statuses.
 
-use super::{Record, Store, body, error, found, invalid, now, page};
+use super::{Record, Store, body, error, found, invalid, now, page, user};
 use crate::http::{Request, Response};
 use serde_json::{Map, Value, json};
 
@@ -10,11 +10,19 @@ const OUTPUT_LIMIT: usize = 65_535;
 /// Most annotations of one request.
 const ANNOTATIONS: usize = 50;
 
+/// Longest description of a commit status, in characters.
+const DESCRIPTION_LIMIT: usize = 140;
+
 pub fn handle(store: &mut Store, repo: &str, path: &[&str], request: &Request) -> Result<Response, Response> {
     match (request.method.as_str(), path) {
         ("POST", ["check-runs"]) => create(store, repo, request),
         ("PATCH", ["check-runs", id]) => update(store, repo, id, request),
         ("GET", ["check-runs", id]) => Ok(found(find(store, repo, id).map(|v| v.clone()))),
+        ("GET", ["check-runs", id, "annotations"]) => {
+            let Some(run) = find(store, repo, id) else { return Err(error(404, "Not Found")) };
+            let all = run["annotations"].as_array().cloned().unwrap_or_default();
+            Ok(page(request, all, |items, _| Value::Array(items)))
+        }
         ("GET", ["commits", sha, "check-runs"]) => {
             let wanted =
                 |v: &Value| v["head_sha"] == **sha && request.param("check_name").is_none_or(|n| v["name"] == n);
@@ -111,24 +119,46 @@ fn apply_output(run: &mut Value, output: &Value) -> Result<(), Response> {
         }
     }
     if let Some(all) = run["annotations"].as_array_mut() {
-        all.extend(annotations);
+        all.extend(annotations.into_iter().map(|a| shown(&a)));
         let count = all.len();
         run["output"]["annotations_count"] = json!(count);
     }
     Ok(())
 }
 
+/// An annotation as it is listed: with everything that was left out.
+fn shown(annotation: &Value) -> Value {
+    let mut shown = json!({
+        "start_column": null, "end_column": null, "title": null, "raw_details": null, "blob_href": "https://github.com/",
+    });
+    for (name, value) in annotation.as_object().into_iter().flatten() {
+        shown[name] = value.clone();
+    }
+    shown
+}
+
 /// Commit statuses.
 pub fn status(store: &mut Store, repo: &str, path: &[&str], request: &Request) -> Result<Response, Response> {
+    if request.method == http::Method::GET {
+        let own = store.statuses.iter().filter(|r| r.repo == repo && r.value["sha"] == path[1]);
+        let mut all: Vec<Value> = own.map(|r| r.value.clone()).collect();
+        all.reverse();
+        return Ok(page(request, all, |items, _| Value::Array(items)));
+    }
     let map = body(request)?;
     let state = map.get("state").and_then(Value::as_str).unwrap_or_default();
     if !["error", "failure", "pending", "success"].contains(&state) {
         return Err(invalid("Status", "state", "invalid"));
     }
+    if map.get("description").and_then(Value::as_str).is_some_and(|d| d.chars().count() > DESCRIPTION_LIMIT) {
+        return Err(invalid("Status", "description", "too_long"));
+    }
     let id = store.id();
     let value = json!({
-        "id": id, "state": state, "description": map.get("description"), "target_url": map.get("target_url"),
-        "context": map.get("context").cloned().unwrap_or_else(|| json!("default")), "sha": path[1], "created_at": now(),
+        "id": id, "node_id": format!("SC_{id}"), "state": state, "description": map.get("description"),
+        "target_url": map.get("target_url"), "context": map.get("context").cloned().unwrap_or_else(|| json!("default")),
+        "sha": path[1], "created_at": now(), "updated_at": now(), "creator": user(request), "avatar_url": null,
+        "url": format!("{}/github/repos/{repo}/statuses/{}", request.origin(), path[1]),
     });
     store.statuses.push(Record { repo: repo.to_owned(), value: value.clone() });
     Ok(Response::json(201, &value))

@@ -19,7 +19,7 @@ pub fn handle(store: &mut Store, repo: &str, path: &[&str], request: &Request) -
             let text = text(request)?;
             let id = store.id();
             let value = json!({
-                "id": id, "node_id": format!("IC_{id}"), "body": text, "user": user(), "issue_number": number,
+                "id": id, "node_id": format!("IC_{id}"), "body": text, "user": user(request), "issue_number": number,
                 "created_at": now(), "updated_at": now(), "author_association": "NONE",
                 "url": format!("{}/github/repos/{repo}/issues/comments/{id}", request.origin()),
                 "html_url": format!("{}/github/{repo}/issues/{number}#issuecomment-{id}", request.origin()),

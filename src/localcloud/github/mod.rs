@@ -1,6 +1,6 @@
 //! GitHub's REST API: check runs, commit statuses, comments of issues, releases and their assets.
 //!
-//! Every repository exists and is empty; what is posted is kept. Bodies are checked as GitHub checks them where a client gets
+//! Every repository exists and is empty; one whose name ends in `-immutable` has immutable releases. What is posted is kept. Bodies are checked as GitHub checks them where a client gets
 //! it wrong easily: required fields, the lengths that end in 422, annotations by fifty.
 
 mod checks;
@@ -13,11 +13,14 @@ use crate::http::{Request, Response};
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The token that the fake takes, as `GITHUB_TOKEN`.
+/// The token that the fake takes, as `GITHUB_TOKEN`: an app's, which is told nobody's login.
 pub const TOKEN: &str = "ghs_localcloud";
 
-/// The login behind the token.
-const LOGIN: &str = "github-actions[bot]";
+/// A person's token, which the fake takes too.
+pub const PERSONAL_TOKEN: &str = "ghp_localcloud";
+
+/// The end of a repository's name that has immutable releases switched on.
+const IMMUTABLE: &str = "-immutable";
 
 /// What exists.
 #[derive(Default)]
@@ -93,14 +96,61 @@ fn invalid(resource: &str, field: &str, code: &str) -> Response {
     )
 }
 
-/// A fault in this service's own envelope.
+/// A fault in this service's own envelope. The code `primary` is the limit of an hour, which ends in a second; `secondary`
+/// one that is told with `retry-after: 1`.
 pub fn fault(request: &Request, fault: &Fault) -> Response {
     let _ = request;
-    error(fault.status, &fault.message)
+    let response = error(fault.status, &fault.message);
+    match fault.code.as_str() {
+        "primary" => {
+            let end = chrono::Utc::now().timestamp() + 1;
+            response.header("x-ratelimit-remaining", "0").header("x-ratelimit-reset", end.to_string())
+        }
+        "secondary" => response.header("retry-after", "1"),
+        _ => response,
+    }
 }
 
-fn user() -> Value {
-    json!({"login": LOGIN, "id": 41_898_282, "type": "Bot", "site_admin": false})
+/// Who a token belongs to.
+fn login(request: &Request) -> &'static str {
+    let token = request.header("authorization").and_then(|a| a.split_whitespace().nth(1));
+    if token == Some(PERSONAL_TOKEN) { "octocat" } else { "github-actions[bot]" }
+}
+
+/// An account, as it stands in everything that it made.
+fn user(request: &Request) -> Value {
+    let login = login(request);
+    let (id, kind) = if login.ends_with("[bot]") { (41_898_282, "Bot") } else { (583_231, "User") };
+    let name = login.replace('[', "%5B").replace(']', "%5D");
+    let mut user = json!({
+        "login": login, "id": id, "node_id": format!("U_{id}"), "gravatar_id": "", "type": kind, "site_admin": false,
+        "avatar_url": format!("{}/github/avatars/{id}", request.origin()),
+        "html_url": format!("{}/github/{name}", request.origin()),
+        "url": format!("{}/github/users/{name}", request.origin()),
+    });
+    let links = ["followers", "following", "gists", "starred", "subscriptions", "organizations", "repos", "events"];
+    for link in links.into_iter().chain(["received_events"]) {
+        user[format!("{link}_url")] = json!(format!("{}/github/users/{name}/{link}", request.origin()));
+    }
+    user
+}
+
+/// `GET /user`: an app's token belongs to nobody.
+fn myself(request: &Request) -> Response {
+    if login(request).ends_with("[bot]") {
+        return error(403, "Resource not accessible by integration");
+    }
+    let mut user = user(request);
+    for name in ["bio", "blog", "company", "email", "hireable", "location", "name"] {
+        user[name] = Value::Null;
+    }
+    for number in ["followers", "following", "public_gists", "public_repos"] {
+        user[number] = json!(0);
+    }
+    for time in ["created_at", "updated_at"] {
+        user[time] = json!("2011-01-25T18:44:36Z");
+    }
+    Response::json(200, &user)
 }
 
 fn now() -> String {
@@ -138,7 +188,7 @@ pub async fn handle(cloud: &Arc<Cloud>, request: &Request) -> Response {
         return response;
     }
     let token = request.header("authorization").and_then(|a| a.split_whitespace().nth(1));
-    if token != Some(TOKEN) {
+    if token != Some(TOKEN) && token != Some(PERSONAL_TOKEN) {
         return error(401, if token.is_none() { "Requires authentication" } else { "Bad credentials" });
     }
     if request.header("user-agent").is_none() {
@@ -152,14 +202,21 @@ pub async fn handle(cloud: &Arc<Cloud>, request: &Request) -> Response {
         Some((&"uploads", rest)) => (true, rest),
         _ => (false, &segments[..]),
     };
+    if segments == ["user"] {
+        return myself(request);
+    }
     let ["repos", owner, name, rest @ ..] = segments else {
         return error(404, "Not Found");
     };
     let repo = format!("{owner}/{name}");
     let mut store = cloud.github.lock();
     let answer = match rest {
+        // An installation's token is what makes a check run belong to an app; nobody else may.
+        ["check-runs", ..] if token == Some(PERSONAL_TOKEN) => {
+            Err(error(403, "You must authenticate via a GitHub App."))
+        }
         ["check-runs", ..] | ["commits", _, "check-runs"] => checks::handle(&mut store, &repo, rest, request),
-        ["statuses", _] => checks::status(&mut store, &repo, rest, request),
+        ["statuses", _] | ["commits", _, "statuses"] => checks::status(&mut store, &repo, rest, request),
         ["issues", ..] => comments::handle(&mut store, &repo, rest, request),
         ["releases", ..] => releases::handle(&mut store, &repo, rest, request, upload),
         _ => Err(error(404, "Not Found")),

@@ -1,6 +1,6 @@
 //! Releases and their assets.
 
-use super::{Asset, Record, Store, body, error, found, invalid, now, page, user};
+use super::{Asset, IMMUTABLE, Record, Store, body, error, found, invalid, now, page, user};
 use crate::http::{Request, Response};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -29,6 +29,10 @@ pub fn handle(
         ("GET", ["releases", "assets", id], _) => asset(store, repo, id, request),
         ("DELETE", ["releases", "assets", id], _) => {
             let id: u64 = id.parse().map_err(|_| error(404, "Not Found"))?;
+            let release = store.assets.iter().find(|a| a.repo == repo && a.value["id"] == id).map(|a| a.release);
+            if mine(store, repo).any(|r| Some(&r["id"]) == release.map(Value::from).as_ref() && sealed(r)) {
+                return Err(error(422, "Cannot delete asset from an immutable release"));
+            }
             let before = store.assets.len();
             store.assets.retain(|a| a.repo != repo || a.value["id"] != id);
             if store.assets.len() == before { Err(error(404, "Not Found")) } else { Ok(Response::empty(204)) }
@@ -42,8 +46,18 @@ pub fn handle(
             Ok(page(request, all.map(|a| a.value.clone()).collect(), |items, _| Value::Array(items)))
         }
         ("PATCH", ["releases", id], _) => update(store, repo, id, request),
+        ("DELETE", ["releases", id], _) => {
+            let before = store.releases.len();
+            store.releases.retain(|r| r.repo != repo || !same(&r.value, id));
+            if store.releases.len() == before { Err(error(404, "Not Found")) } else { Ok(Response::empty(204)) }
+        }
         _ => Err(error(404, "Not Found")),
     }
+}
+
+/// Whether a release takes no changes of its files any more.
+fn sealed(release: &Value) -> bool {
+    release["immutable"] == true && release["draft"] == false
 }
 
 /// Whether something has the id that a path names.
@@ -77,19 +91,19 @@ fn create(store: &mut Store, repo: &str, request: &Request) -> Result<Response, 
     let origin = request.origin();
     let mut value = json!({
         "id": id, "node_id": format!("RE_{id}"), "tag_name": tag, "name": null, "body": null, "draft": false,
-        "prerelease": false, "immutable": false, "created_at": now(), "published_at": null, "author": user(),
+        "prerelease": false, "immutable": false, "created_at": now(), "published_at": null, "author": user(request),
         "target_commitish": "main", "assets": [], "tarball_url": null, "zipball_url": null,
         "url": format!("{origin}/github/repos/{repo}/releases/{id}"),
         "assets_url": format!("{origin}/github/repos/{repo}/releases/{id}/assets"),
         "html_url": format!("{origin}/github/{repo}/releases/tag/{tag}"),
         "upload_url": format!("{origin}/github/uploads/repos/{repo}/releases/{id}/assets{{?name,label}}"),
     });
-    apply(&mut value, &map);
+    apply(&mut value, &map, repo);
     store.releases.push(Record { repo: repo.to_owned(), value: value.clone() });
     Ok(Response::json(201, &value))
 }
 
-fn apply(release: &mut Value, map: &Map<String, Value>) {
+fn apply(release: &mut Value, map: &Map<String, Value>, repo: &str) {
     for field in ["tag_name", "name", "body", "draft", "prerelease", "target_commitish"] {
         if let Some(value) = map.get(field) {
             release[field] = value.clone();
@@ -97,6 +111,7 @@ fn apply(release: &mut Value, map: &Map<String, Value>) {
     }
     if release["draft"] == false && release["published_at"].is_null() {
         release["published_at"] = json!(now());
+        release["immutable"] = json!(repo.ends_with(IMMUTABLE));
     }
 }
 
@@ -104,7 +119,10 @@ fn update(store: &mut Store, repo: &str, id: &str, request: &Request) -> Result<
     let map = body(request)?;
     let release = store.releases.iter_mut().find(|r| r.repo == repo && same(&r.value, id));
     let Some(release) = release else { return Err(error(404, "Not Found")) };
-    apply(&mut release.value, &map);
+    if sealed(&release.value) && (map.contains_key("tag_name") || map.contains_key("target_commitish")) {
+        return Err(error(422, "An immutable release keeps its tag"));
+    }
+    apply(&mut release.value, &map, repo);
     let value = release.value.clone();
     Ok(Response::json(200, &shown(store, &value)))
 }
@@ -113,7 +131,7 @@ fn add_asset(store: &mut Store, repo: &str, id: &str, request: &Request) -> Resu
     let Some(release) = mine(store, repo).find(|r| same(r, id)).cloned() else {
         return Err(error(404, "Not Found"));
     };
-    if release["immutable"] == true && release["draft"] == false {
+    if sealed(&release) {
         return Err(error(422, "Cannot upload assets to an immutable release."));
     }
     let Some(name) = request.param("name").filter(|n| !n.is_empty()) else {
@@ -134,7 +152,7 @@ fn add_asset(store: &mut Store, repo: &str, id: &str, request: &Request) -> Resu
     let value = json!({
         "id": asset, "node_id": format!("RA_{asset}"), "name": name, "label": request.param("label"), "state": "uploaded",
         "content_type": request.header("content-type").unwrap_or("application/octet-stream"), "size": request.body.len(),
-        "digest": format!("sha256:{}", hex::encode(Sha256::digest(&request.body))), "download_count": 0, "uploader": user(),
+        "digest": format!("sha256:{}", hex::encode(Sha256::digest(&request.body))), "download_count": 0, "uploader": user(request),
         "created_at": now(), "updated_at": now(),
         "url": format!("{}/github/repos/{repo}/releases/assets/{asset}", request.origin()),
         "browser_download_url": format!("{}/github/repos/{repo}/releases/assets/{asset}", request.origin()),

@@ -1,0 +1,92 @@
+//! A report with everything in it, kept as a file: `tests/data/action/comment.md`. The pictures in `docs/` are made of it.
+
+use super::*;
+use std::time::UNIX_EPOCH;
+
+fn image(provider: &str, region: &str, id: &str) -> Image {
+    Image { provider: provider.into(), region: region.into(), id: id.into(), name: String::new() }
+}
+
+fn row(build: &str, source_type: &str, seconds: u64, images: Vec<Image>) -> Row {
+    let (status, elapsed) = (Status::Success, Duration::from_secs(seconds));
+    Row { build: build.into(), source_type: source_type.into(), status, elapsed, images, failure: None }
+}
+
+/// Three clouds, of which one has failed.
+fn failed() -> Report {
+    let lines = [
+        "Reading package lists...",
+        "Building dependency tree...",
+        "Reading state information...",
+        "E: Unable to locate package docker-cee",
+    ];
+    let azure = Row {
+        status: Status::Failure,
+        failure: Some(Failure {
+            phase: "provisioner 2 of 3: shell".into(),
+            message: "scripts/app/docker.sh: the script exited with status 100".into(),
+            hint: Some("look at its last lines; `valid_exit_codes` takes other codes for good".into()),
+            log: lines.map(str::to_owned).into(),
+        }),
+        ..row("web.azure-arm.ubuntu_2404", "azure-arm", 241, Vec::new())
+    };
+    let regions = ["us-west-2", "eu-central-1", "ap-northeast-1"];
+    let amis = regions.iter().enumerate().map(|(n, r)| image("aws", r, &format!("ami-0c3fa2b7d1e5a9c0{n}")));
+    let id = "projects/company-images/global/images/web-ubuntu-2404-20261126";
+    Report {
+        what: "validation build of pull request 7".into(),
+        facts: vec![format!("environment {}", code("dev")), "images are removed again".into()],
+        makes_images: true,
+        findings: vec![Finding {
+            level: Level::Warning,
+            title: "`ssh_username` is root".into(),
+            detail: "Ubuntu's images do not let root log in.".into(),
+            hint: Some("write `ssh_username = \"ubuntu\"`".into()),
+            place: Some(("templates/azure-ubuntu.pkr.hcl".into(), 31, 3)),
+            excerpt: String::new(),
+        }],
+        rows: vec![
+            row("web.amazon-ebs.ubuntu_2404", "amazon-ebs", 372, amis.collect()),
+            azure,
+            row("web.googlecompute.ubuntu_2404", "googlecompute", 220, vec![image("gcp", "us", id)]),
+        ],
+        run_url: "https://github.com/company/images/actions/runs/42".into(),
+        run: "run 42, attempt 2".into(),
+        files_url: "https://github.com/company/images/blob/8c1f2e5".into(),
+        sha: "8c1f2e5d".into(),
+        at: Some(UNIX_EPOCH + Duration::from_secs(1_795_680_000)),
+        elapsed: Some(Duration::from_secs(372)),
+        ..Report::default()
+    }
+}
+
+/// The same after the release, which shows how images are launched.
+fn released() -> Report {
+    let mut report = failed();
+    report.what = "build of tag v1.4.0".into();
+    report.facts = vec![format!("environment {}", code("prod"))];
+    report.findings.clear();
+    report.launch = true;
+    let id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images/providers/Microsoft.Compute/galleries/web/images/ubuntu-2404/versions/1.4.0";
+    report.rows[1] = row("web.azure-arm.ubuntu_2404", "azure-arm", 511, vec![image("azure", "westeurope", id)]);
+    report
+}
+
+/// What the check run of one build shows.
+fn check() -> Report {
+    let mut report = Report { findings: Vec::new(), elapsed: None, ..failed() };
+    report.rows.retain(|r| r.status == Status::Failure);
+    report
+}
+
+#[test]
+fn the_page_in_the_documentation_is_the_one_that_is_drawn() {
+    for (name, report) in [("comment", failed()), ("summary", released()), ("check", check())] {
+        let text = report.render(&Masker::new(), COMMENT_LIMIT);
+        let path = format!("{}/tests/data/action/{name}.md", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("UPDATE_SAMPLES").is_some() {
+            std::fs::write(&path, &text).expect("the folder is there");
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), text, "UPDATE_SAMPLES=1 writes it anew");
+    }
+}
