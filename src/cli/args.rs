@@ -56,6 +56,21 @@ pub enum Command {
     Plugins(Rest),
 }
 
+impl Command {
+    /// Whether diagnostics are told as JSON, and if so, whether nothing else is.
+    pub fn json(&self) -> Option<bool> {
+        let (json, alone) = match self {
+            Command::Validate(args) => (args.json, true),
+            Command::Lint(args) => (args.json, true),
+            Command::Build(args) => (args.json, false),
+            Command::Inspect(args) => (args.json, false),
+            Command::Fmt(args) => (args.json, false),
+            _ => return None,
+        };
+        json.json.then_some(alone)
+    }
+}
+
 /// Whatever follows.
 #[derive(Debug, Args)]
 pub struct Rest {
@@ -134,6 +149,9 @@ pub struct BuildArgs {
     /// What becomes of warnings.
     pub warnings: WarningArgs,
     #[command(flatten)]
+    /// For whom diagnostics are written.
+    pub json: JsonArgs,
+    #[command(flatten)]
     /// Where it runs.
     pub local: LocalArgs,
     #[command(flatten)]
@@ -147,6 +165,14 @@ pub struct WarningArgs {
     /// Make warnings errors, or switch them off: error, error=ID, off=ID (the ids of docs/lint.md)
     #[arg(short = 'W', value_name = "LEVEL[=ID,...]", action = ArgAction::Append)]
     pub warnings: Vec<String>,
+}
+
+/// For whom diagnostics are written.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct JsonArgs {
+    /// Diagnostics as one JSON array (docs/diagnostics.md): of validate and lint on standard output and nothing else, of other commands on standard error
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub json: bool,
 }
 
 /// Where a build runs.
@@ -222,6 +248,9 @@ pub struct ValidateArgs {
     /// What becomes of warnings.
     pub warnings: WarningArgs,
     #[command(flatten)]
+    /// For whom diagnostics are written.
+    pub json: JsonArgs,
+    #[command(flatten)]
     /// Where data sources keep their books.
     pub state: StateArgs,
 }
@@ -238,6 +267,12 @@ pub struct LintArgs {
     #[command(flatten)]
     /// What becomes of findings.
     pub warnings: WarningArgs,
+    #[command(flatten)]
+    /// For whom diagnostics are written.
+    pub json: JsonArgs,
+    /// Write the cures of findings that leave no choice into the files
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub fix: bool,
     /// Show the rules
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text", value_name = "FORM")]
     pub list: Option<ListForm>,
@@ -258,6 +293,9 @@ pub struct InspectArgs {
     #[command(flatten)]
     /// The template.
     pub template: TemplateArgs,
+    #[command(flatten)]
+    /// For whom diagnostics are written.
+    pub json: JsonArgs,
 }
 
 /// `console`
@@ -288,6 +326,9 @@ pub struct FmtArgs {
     /// Write what has changed
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool)]
     pub write: bool,
+    #[command(flatten)]
+    /// For whom diagnostics are written.
+    pub json: JsonArgs,
 }
 
 /// `explain`

@@ -23,11 +23,13 @@ pub use session::Session;
 
 use crate::cli::args::{Cli, Command, normalise};
 use crate::cli::exit::Exit;
+use crate::cli::session::Json;
 use crate::report::Masker;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use image_action_engine::Env;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What the program was started with.
 pub struct Start {
@@ -84,7 +86,17 @@ pub async fn run(start: Start) -> Exit {
     }
 }
 
-async fn command(command: Command, session: Session) -> Exit {
+async fn command(command: Command, mut session: Session) -> Exit {
+    session.json = command.json().map(|alone| Arc::new(Json::new(alone)));
+    let (json, masker) = (session.json.clone(), session.masker.clone());
+    let exit = dispatch(command, session).await;
+    if let Some(json) = json {
+        json.write(&masker);
+    }
+    exit
+}
+
+async fn dispatch(command: Command, session: Session) -> Exit {
     match command {
         Command::Build(args) => build::run(session, args).await,
         Command::Validate(args) => validate::run(session, args).await,

@@ -1,6 +1,7 @@
 //! What every command needs: where its words go, and what a run is made with.
 
 use crate::cli::args::{CommonArgs, StateArgs};
+use crate::report::diagnostics::{self, Entry};
 use crate::report::machine::Machine;
 use crate::report::terminal::{Style, Terminal};
 use crate::report::{Masker, clean};
@@ -11,7 +12,7 @@ use image_action_engine::{CancellationToken, Env, Error, Events, Ledger, Result}
 use image_action_lang::{Diagnostic, Diagnostics, RenderOptions, Severity, SourceMap, render};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 /// One run of one command.
@@ -28,22 +29,59 @@ pub struct Session {
     pub masker: Masker,
     /// Whether it speaks to a program.
     pub machine_readable: bool,
+    /// Where diagnostics are collected, with `-json`.
+    pub json: Option<Arc<Json>>,
+}
+
+/// Diagnostics that are told as one JSON array when the command ends.
+pub struct Json {
+    entries: Mutex<Vec<Entry>>,
+    /// Whether the array is all that the command says, on standard output; else it goes to standard error.
+    alone: bool,
+}
+
+impl Json {
+    /// None so far.
+    pub fn new(alone: bool) -> Json {
+        Json { entries: Mutex::default(), alone }
+    }
+    fn push(&self, entry: Entry) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+    }
+    /// Writes the array.
+    pub fn write(&self, masker: &Masker) {
+        let entries = std::mem::take(&mut *self.entries.lock().unwrap_or_else(PoisonError::into_inner));
+        let array = diagnostics::array(entries, masker);
+        // A reader that has gone away does not want to know.
+        let _ = if self.alone {
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "{array}").and_then(|()| out.flush())
+        } else {
+            writeln!(std::io::stderr().lock(), "{array}")
+        };
+    }
 }
 
 impl Session {
     /// A session that begins now.
     pub fn new(env: Env, cwd: PathBuf, machine_readable: bool, masker: Masker) -> Session {
         let run_id = uuid::Uuid::new_v4().to_string();
-        Session { env, cwd, run_id, started: SystemTime::now(), masker, machine_readable }
+        Session { env, cwd, run_id, started: SystemTime::now(), masker, machine_readable, json: None }
     }
 
     /// Tells something.
     pub fn say(&self, text: &str) {
+        if self.json.as_ref().is_some_and(|j| j.alone) {
+            return;
+        }
         self.write("say", text);
     }
 
     /// Tells that something went wrong.
     pub fn fail(&self, text: &str) {
+        if let Some(json) = &self.json {
+            return json.push(Entry::failure(text));
+        }
         self.write("error", text);
     }
 
@@ -72,6 +110,10 @@ impl Session {
 
     /// Shows what was found; whether there was an error.
     pub fn show(&self, diags: &Diagnostics, sources: &SourceMap) -> bool {
+        if let Some(json) = &self.json {
+            diags.iter().for_each(|d| json.push(Entry::new(d, sources)));
+            return diags.has_errors();
+        }
         // A person may be shown colours; a file or a pipe is not, in Packer neither.
         let color = std::io::stdout().is_terminal() && !self.machine_readable && !self.no_color();
         let options = RenderOptions { color, ..RenderOptions::default() };

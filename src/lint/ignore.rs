@@ -1,8 +1,9 @@
 //! Comments that silence a rule at a line: `# lint:ignore ID why`, on the line of the finding or above it.
 
-use super::{rule, unknown_rule};
+use super::{RULES, Rule, rule};
+use image_action_lang::diag::suggest;
 use image_action_lang::format::comments;
-use image_action_lang::{Diagnostic, Diagnostics, Severity, SourceMap, Span};
+use image_action_lang::{SourceMap, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -97,20 +98,24 @@ fn next_code_line(text: &str, range: &std::ops::Range<usize>) -> usize {
     line
 }
 
-/// Comments that would silence a rule that there is not, or none.
-pub fn wrong_comments(sources: &SourceMap) -> Diagnostics {
-    let mut diags = Diagnostics::new();
-    for (file, text, range) in all_comments(sources) {
-        for (at, id) in ids(&text[range.clone()]) {
-            if rule(id).is_none() {
+/// A comment that would silence a rule that there is not.
+pub static UNKNOWN: Rule = Rule {
+    id: "lint-ignore-unknown-rule",
+    on: "comments `lint:ignore`",
+    summary: "This comment silences nothing: there is no such rule",
+    reason: "What stands behind `lint:ignore` are ids of rules with commas between them, and then the reason.",
+    cure: "`image-action lint -list` names all rules",
+    fixes: false,
+    check: |subject, found| {
+        for (file, text, range) in all_comments(subject.sources) {
+            for (at, id) in ids(&text[range.clone()]).into_iter().filter(|(_, id)| rule(id).is_none()) {
                 let start = range.start + at;
-                let d = Diagnostic { severity: Severity::Warning, ..unknown_rule(id) };
-                diags.push(d.rule(WRONG_COMMENT).at(Span::new(file.clone(), start..start + id.len())));
+                let finding = found.at(Some(Span::new(file.clone(), start..start + id.len())));
+                finding.summary(format!("This comment silences nothing: there is no rule {id:?}"));
+                if let Some(near) = suggest(id, RULES.iter().map(|r| r.id)) {
+                    finding.cure(format!("did you mean {near:?}?"));
+                }
             }
         }
-    }
-    diags
-}
-
-/// The id of what is wrong with the comments themselves.
-pub const WRONG_COMMENT: &str = "lint-ignore-unknown-rule";
+    },
+};

@@ -54,6 +54,11 @@ impl Levels {
         own.map(|(_, level)| *level).or(self.all).unwrap_or(Level::Warn)
     }
 
+    /// Whether the findings of a rule are shown at all.
+    pub fn show(&self, id: &str) -> bool {
+        self.of(Some(id)) != Level::Off
+    }
+
     /// The diagnostics with every warning at its level. Errors stay what they are.
     pub fn apply(&self, diags: Diagnostics) -> Diagnostics {
         let mut all = Diagnostics::new();

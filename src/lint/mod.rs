@@ -4,6 +4,7 @@
 //! from the same declarations. Findings are warnings with the rule's id. [`Levels`] are what `-W` says about them, and
 //! a comment silences one at its line ([`ignore`]).
 
+pub mod fix;
 pub mod ignore;
 pub mod levels;
 pub mod rules;
@@ -89,13 +90,15 @@ pub struct Finding {
     pub reason: Option<String>,
     /// In place of the rule's cure.
     pub cure: Option<String>,
+    /// What `lint -fix` writes, where it can be written here.
+    pub edit: Option<fix::Edit>,
 }
 
 impl Found {
     /// A finding at a place, in the rule's words.
     pub fn at(&mut self, span: Option<Span>) -> &mut Finding {
         let at = self.list.len();
-        self.list.push(Finding { rule: self.rule, span, summary: None, reason: None, cure: None });
+        self.list.push(Finding { rule: self.rule, span, summary: None, reason: None, cure: None, edit: None });
         &mut self.list[at] // it was pushed just now
     }
 }
@@ -114,6 +117,12 @@ impl Finding {
     /// Says more precisely what to do.
     pub fn cure(&mut self, text: impl Into<String>) -> &mut Finding {
         self.cure = Some(text.into());
+        self
+    }
+    /// Gives what `lint -fix` writes. A rule that does so says it in its declaration.
+    pub fn fix(&mut self, edit: Option<fix::Edit>) -> &mut Finding {
+        debug_assert!(self.rule.fixes, "{} does not say that it mends", self.rule.id);
+        self.edit = edit;
         self
     }
     /// As it is shown.
@@ -151,12 +160,9 @@ fn place(finding: &Finding) -> (&str, usize, &str) {
     (file, start, finding.rule.id)
 }
 
-/// [`findings`] as warnings, and what is wrong with the comments that silence them.
+/// [`findings`] as warnings.
 pub fn check(subject: &Subject) -> Diagnostics {
-    let found = findings(subject).iter().map(Finding::diagnostic).collect::<Diagnostics>();
-    let mut all = ignore::wrong_comments(subject.sources);
-    all.extend(found);
-    all
+    findings(subject).iter().map(Finding::diagnostic).collect()
 }
 
 /// A rule by its id.

@@ -37,6 +37,23 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// With this variable set, the page is written anew.
+    const UPDATE: &str = "LINT_DOCS_UPDATE";
+
+    #[test]
+    fn the_page_has_all_rules_as_they_are() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (before, _) = page.split_once(BEGIN).unwrap();
+        let fresh = format!("{before}{}", markdown());
+        if std::env::var_os(UPDATE).is_some() {
+            std::fs::write(&path, &fresh).unwrap();
+            return;
+        }
+        assert!(page == fresh, "{PAGE} is stale: run this test with {UPDATE}=1");
+    }
 
     #[test]
     fn ids_are_unique_kebab_case_and_every_rule_speaks_in_sentences() {

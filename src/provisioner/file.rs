@@ -63,13 +63,6 @@ pub fn make(cx: &PrepareContext, body: &Block) -> std::result::Result<Box<dyn Pr
     if config.destination.is_empty() {
         checks.push("destination", "Destination must be specified", "", "set `destination`");
     }
-    if config.content.is_empty() && config.sources.is_empty() {
-        cx.warn(
-            body.span.clone(),
-            "Nothing is copied: neither source nor content is set",
-            "set source, sources or content",
-        );
-    }
     checks.done(Box::new(File(config)) as Box<dyn Provisioner>)
 }
 

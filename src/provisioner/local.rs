@@ -71,7 +71,7 @@ impl Mark {
 pub(super) type Code = i64;
 
 /// A program by its name: a path as it is, else the first one of `PATH` that can be run.
-pub(super) fn find(name: &str, env: &Env, cwd: &Path) -> Option<PathBuf> {
+pub(crate) fn find(name: &str, env: &Env, cwd: &Path) -> Option<PathBuf> {
     let runs = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
     if name.contains('/') {
         return Some(cwd.join(name)).filter(|p| runs(p));

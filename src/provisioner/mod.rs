@@ -4,7 +4,7 @@ pub mod ansible;
 pub mod breakpoint;
 mod environment;
 pub mod file;
-mod local;
+pub(crate) mod local;
 mod output;
 pub mod shell;
 pub mod shell_local;

@@ -5,6 +5,7 @@
 
 pub mod clean;
 pub mod collect;
+pub mod diagnostics;
 pub mod json;
 pub mod machine;
 pub mod markdown;

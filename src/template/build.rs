@@ -75,6 +75,8 @@ pub struct Step {
     /// Whether it is for one source, by the source's reference.
     only: Vec<String>,
     except: Vec<String>,
+    /// `only` and `except`, as they are written.
+    selects: [Option<Expr>; 2],
     /// A pause before every attempt.
     pub pause_before: Duration,
     /// The bound of one attempt.
@@ -87,9 +89,17 @@ pub struct Step {
     pub overrides: Option<(Value, Expr)>,
     /// What is said of the artifact that it is given.
     pub keep_input_artifact: Option<bool>,
+    /// As it is written.
+    pub keep_input_written: Option<Attribute>,
 }
 
 impl Step {
+    /// `only` and `except`, where they are set: what they name, and as they are written.
+    pub fn selects(&self) -> impl Iterator<Item = (&[String], &Expr)> {
+        let lists = [&self.only, &self.except].into_iter().zip(&self.selects);
+        lists.filter_map(|(list, expr)| Some((list.as_slice(), expr.as_ref()?)))
+    }
+
     /// Whether it is a step of the build of this source.
     pub fn is_for(&self, source: &SourceUse) -> bool {
         let reference = source.reference();
@@ -358,6 +368,7 @@ impl Decoder<'_> {
         let mut step = step(block, (component.schema)(), scope, diags)?;
         let scope = &scope.child(block.frame.iter().cloned());
         let keep = step.content.take("keep_input_artifact");
+        step.keep_input_written = keep.clone();
         step.keep_input_artifact = keep.and_then(|a| typed(&a, &Type::Bool, scope, diags)).and_then(|v| v.as_bool());
         Some(step)
     }
@@ -396,6 +407,7 @@ fn step(block: &Block, schema: &Schema, scope: &Scope, diags: &mut Diagnostics) 
         );
         return None;
     }
+    let selects = [&only, &except].map(|a| a.as_ref().map(|a| a.expr.clone()));
     let [only, except] = [only, except].map(|a| a.map(|a| texts(&a, scope, diags)).unwrap_or_default());
     Some(Step {
         kind: Arc::from(block.label(0)),
@@ -405,12 +417,14 @@ fn step(block: &Block, schema: &Schema, scope: &Scope, diags: &mut Diagnostics) 
         content,
         only,
         except,
+        selects,
         pause_before: Duration::ZERO,
         timeout: Duration::ZERO,
         max_retries: 0,
         continue_on_error: false,
         overrides: None,
         keep_input_artifact: None,
+        keep_input_written: None,
     })
 }
 

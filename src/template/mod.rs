@@ -116,6 +116,7 @@ pub struct Parsed {
     world: Arc<World>,
     sources: SourceMap,
     root: String,
+    directory: Option<String>,
     sequential: bool,
 }
 
@@ -133,6 +134,8 @@ pub struct Template {
     pub data: Vec<Part<'static>>,
     /// The top-level blocks, in the order of the files.
     pub blocks: Vec<Block>,
+    /// The directory that the template is; `None` where it is one file.
+    pub directory: Option<String>,
     sources: Vec<Source>,
     /// Variables, locals, data, path, packer; source is unknown and build is empty.
     pub scope: Scope,
@@ -224,6 +227,7 @@ fn parse_into(
         blocks,
         world,
         sources: sources.clone(),
+        directory: settings.cwd.join(&options.path).is_dir().then(|| files.root.clone()),
         root: files.root,
         sequential: options.sequential,
     })
@@ -407,6 +411,7 @@ impl Parsed {
             builds,
             data: parts,
             blocks: self.blocks,
+            directory: self.directory,
             sources,
             scope,
         };

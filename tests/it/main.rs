@@ -6,6 +6,7 @@ mod action;
 mod amazon;
 mod azure;
 mod container;
+mod diagnostics;
 mod fmt;
 mod google;
 mod guest;

@@ -26,14 +26,6 @@ impl<'a> Checker<'a> {
         let d = Diagnostic::error(format!("Invalid {argument}")).detail(detail).at(self.body.span_of(argument));
         self.found.push(if hint.is_empty() { d } else { d.hint(hint) });
     }
-    fn warn(&mut self, argument: &str, detail: impl Into<String>, hint: &str) {
-        self.found.push(
-            Diagnostic::warning(format!("Suspicious {argument}"))
-                .detail(detail)
-                .at(self.body.span_of(argument))
-                .hint(hint),
-        );
-    }
     /// An error where two options exclude each other and both are set.
     fn exclusive(&mut self, first: &str, second: &str, both: bool) {
         if both {
@@ -134,13 +126,6 @@ fn check_ami(c: &mut Checker, ami: &Ami, region: &str) {
             "deprecate_at",
             format!("\"{}\" is not a time of RFC 3339.", ami.deprecate_at),
             "write it like 2030-01-31T12:00:00Z",
-        );
-    }
-    if ami.force_delete_snapshot && !ami.force_deregister {
-        c.warn(
-            "force_delete_snapshot",
-            "`force_delete_snapshot` has no effect without `force_deregister`.",
-            "set `force_deregister = true` as well, or leave it out",
         );
     }
     if !region.is_empty() && ami.skip_save_build_region && !ami.ami_regions.iter().any(|r| r != region) {

@@ -35,10 +35,6 @@ impl Checker<'_> {
         let d = Diagnostic::error(format!("Invalid {argument}")).detail(detail).at(self.body.span_of(argument));
         self.found.push(if hint.is_empty() { d } else { d.hint(hint) });
     }
-    fn warn(&mut self, argument: &str, detail: impl Into<String>, hint: &str) {
-        let d = Diagnostic::warning(format!("Suspicious {argument}")).detail(detail);
-        self.found.push(d.at(self.body.span_of(argument)).hint(hint));
-    }
     /// An error where a set text is none of the allowed ones, in any case or exactly.
     fn one_of(&mut self, argument: &str, value: &str, allowed: &[&str], any_case: bool) {
         let same = |a: &&str| if any_case { a.eq_ignore_ascii_case(value) } else { *a == value };
@@ -143,11 +139,6 @@ fn access(c: &mut Checker, access: &Access, env: &Env) {
 
 /// Options of the common groups that say nothing to Azure.
 fn meaningless(c: &mut Checker, config: &Arm) {
-    for name in ["object_id", "ssh_keypair_name", "temporary_key_pair_name"] {
-        if c.is_set(name) {
-            c.warn(name, format!("`{name}` has no meaning for azure-arm."), "leave it out");
-        }
-    }
     let kind = config.communicator.temporary_key_pair_type.as_str();
     if !matches!(kind, "" | "rsa" | "ed25519") && !unknown(kind) {
         c.wrong("temporary_key_pair_type", format!("Azure takes no {kind} keys."), "use rsa or ed25519");
@@ -311,13 +302,6 @@ fn machine(c: &mut Checker, config: &Arm, validating: bool) {
     if config.communicator.communicator == "winrm" && !validating {
         c.wrong("communicator", "WinRM is not there yet.", "use ssh");
     }
-    if !c.is_set("vm_size") {
-        c.warn(
-            "vm_size",
-            "`vm_size` is not set; its default, Standard_A1, is retired in most regions.",
-            "set one that exists, such as Standard_B2s or Standard_D2s_v5",
-        );
-    }
     let caching = ["None", "ReadOnly", "ReadWrite"];
     c.one_of("disk_caching_type", &config.disk_caching_type, &caching, false);
     c.one_of("disk_controller_type", &config.disk_controller_type, &["SCSI", "NVMe"], true);
@@ -402,9 +386,6 @@ fn network(c: &mut Checker, config: &Arm) {
         }
     }
     c.one_of("public_ip_sku", &config.public_ip_sku, &["Basic", "Standard"], true);
-    if config.public_ip_sku.eq_ignore_ascii_case("basic") {
-        c.warn("public_ip_sku", "Basic public addresses are retired.", "use Standard");
-    }
     for address in &config.allowed_inbound_ip_addresses {
         let plain = address.split('/').next().unwrap_or_default();
         if !unknown(address) && plain.parse::<std::net::IpAddr>().is_err() {
@@ -414,14 +395,6 @@ fn network(c: &mut Checker, config: &Arm) {
                 "write 192.0.2.1 or 192.0.2.0/24",
             );
         }
-    }
-    let private = !config.virtual_network_name.is_empty() && !config.private_virtual_network_with_public_ip;
-    if private && config.communicator.ssh_bastion_host.is_empty() {
-        c.warn(
-            "virtual_network_name",
-            "In an existing network the machine has a private address only, which runners of GitHub's cannot reach.",
-            "set private_virtual_network_with_public_ip = true, ssh_bastion_host, or build from inside of the network",
-        );
     }
 }
 
@@ -454,13 +427,6 @@ fn destination(c: &mut Checker, config: &Arm) {
             "managed_image_name",
             "What the build makes is not given.",
             "set managed_image_name with managed_image_resource_group_name, shared_image_gallery_destination, or skip_create_image = true",
-        );
-    }
-    if config.keep_os_disk && config.build_resource_group_name.is_empty() {
-        c.warn(
-            "keep_os_disk",
-            "The temporary resource group is deleted, and the disk with it.",
-            "build in an existing group: build_resource_group_name",
         );
     }
     let date = &config.shared_gallery_image_version_end_of_life_date;

@@ -9,6 +9,14 @@ source "amazon-ebs" "base" {
     device_name = "/dev/sda1"
     volume_size = 20
   }
+
+  dynamic "launch_block_device_mappings" {
+    for_each = ["/dev/sdb"]
+    content {
+      device_name = launch_block_device_mappings.value
+      volume_size = 1
+    }
+  }
 }
 
 build {

@@ -6,9 +6,19 @@ source "amazon-ebs" "base" {
   ssh_username  = "ubuntu"
 
   launch_block_device_mappings {
-    device_name = "/dev/sda1"
-    volume_size = 20
+    device_name           = "/dev/sda1"
+    volume_size           = 20
     delete_on_termination = false
+  }
+
+  launch_block_device_mappings {
+    device_name  = "/dev/sdb"
+    virtual_name = "ephemeral0"
+  }
+
+  launch_block_device_mappings {
+    device_name = "/dev/sdc"
+    no_device   = true
   }
 }
 

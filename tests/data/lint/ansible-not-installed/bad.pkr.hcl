@@ -1,0 +1,12 @@
+source "null" "box" {
+  communicator = "none"
+}
+
+build {
+  sources = ["source.null.box"]
+
+  provisioner "ansible" {
+    command       = "./ansible-playbook-of-tomorrow"
+    playbook_file = "playbook.yml"
+  }
+}

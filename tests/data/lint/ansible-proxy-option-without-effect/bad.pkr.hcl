@@ -1,0 +1,13 @@
+source "null" "box" {
+  communicator = "none"
+}
+
+build {
+  sources = ["source.null.box"]
+
+  provisioner "ansible" {
+    command       = "./ansible-playbook"
+    playbook_file = "playbook.yml"
+    local_port    = 2222
+  }
+}

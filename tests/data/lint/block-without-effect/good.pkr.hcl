@@ -1,0 +1,8 @@
+source "null" "box" {
+  communicator = "none"
+}
+
+build {
+  sources = ["source.null.box"]
+
+}

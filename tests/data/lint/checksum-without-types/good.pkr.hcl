@@ -1,0 +1,13 @@
+source "null" "box" {
+  communicator = "none"
+}
+
+build {
+  sources = ["source.null.box"]
+
+  post-processor "checksum" {
+    checksum_types = ["sha256"]
+  }
+
+  post-processor "checksum" {}
+}

@@ -1,0 +1,13 @@
+variable "zone" {
+  type    = string
+  default = "a"
+}
+
+source "null" "box" {
+  communicator = "none"
+}
+
+build {
+  sources = ["source.null.box"]
+
+}

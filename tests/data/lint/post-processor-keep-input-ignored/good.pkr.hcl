@@ -1,0 +1,16 @@
+source "null" "box" {
+  communicator = "none"
+}
+
+build {
+  sources = ["source.null.box"]
+
+  post-processor "manifest" {
+    keep_input_artifact = true
+  }
+
+  post-processor "artifice" {
+    files               = ["x"]
+    keep_input_artifact = false
+  }
+}

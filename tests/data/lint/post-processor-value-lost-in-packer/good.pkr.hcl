@@ -1,0 +1,23 @@
+source "null" "box" {
+  communicator = "none"
+}
+
+build {
+  sources = ["source.null.box"]
+
+  post-processors {
+    post-processor "artifice" {
+      files = ["x"]
+    }
+    post-processor "shell-local" {
+      inline = ["echo ${build.name}"]
+    }
+  }
+
+  post-processors {
+    post-processor "manifest" {}
+    post-processor "shell-local" {
+      inline = ["echo ${build.ID}"]
+    }
+  }
+}

@@ -1,0 +1,28 @@
+source "null" "box" {
+  communicator = "none"
+}
+
+build {
+  name    = "base"
+  sources = ["source.null.box"]
+
+  source "source.null.box" {
+    name = "other"
+  }
+
+  provisioner "shell-local" {
+    inline = ["true"]
+    override = {
+      "null.box" = { inline = ["false"] }
+      nobody     = { inline = ["false"] }
+    }
+  }
+}
+
+build {
+  name = "second"
+
+  source "source.null.box" {
+    name = "elsewhere"
+  }
+}

@@ -1,0 +1,19 @@
+variable "disk" {
+  type = object({
+    size = number
+    kind = optional(string)
+  })
+  default = {
+    size = 1
+    kind = "ssd"
+  }
+}
+
+source "null" "box" {
+  communicator = "none"
+}
+
+build {
+  sources = ["source.null.box"]
+
+}
