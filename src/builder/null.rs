@@ -26,18 +26,40 @@ pub fn make(cx: &PrepareContext, body: &Block) -> std::result::Result<Box<dyn Bu
     let config = NullConfig::decode(body);
     let login = &config.communicator;
     let mut all = login.check(body, Username::Required, &cx.cwd, &cx.env);
-    if login.is_ssh() {
-        if login.ssh_host.is_empty() {
-            let host = Diagnostic::error("a host must be specified for the communicator").at(body.span_of("ssh_host"));
-            all.push(host.hint("set ssh_host, or communicator = \"none\""));
-        }
-        if login.needs_temporary_key() && login.ssh_host != UNKNOWN_TEXT {
-            let what =
-                "one authentication method must be specified: ssh_password, ssh_private_key_file or ssh_agent_auth";
-            all.push(Diagnostic::error(what).at(body.span_of("ssh_private_key_file")).hint("set one of the three"));
-        }
+    if login.is_ssh() || login.is_winrm() {
+        all.extend(check_login(login, body));
     }
     all.or_ok(Box::new(Null(config)) as Box<dyn Builder>).map(|(builder, _)| builder)
+}
+
+/// There is no machine to look up and no key to make: the template says where to log in, and with what one thing.
+fn check_login(login: &CommunicatorConfig, body: &Block) -> Diagnostics {
+    let mut all = Diagnostics::new();
+    let (option, host) =
+        if login.is_winrm() { ("winrm_host", &login.winrm_host) } else { ("ssh_host", &login.ssh_host) };
+    if host.is_empty() {
+        let what = Diagnostic::error("a host must be specified for the communicator").at(body.span_of(option));
+        all.push(what.hint(format!("set {option}, or communicator = \"none\"")));
+    }
+    let given = [
+        ("ssh_agent_auth", login.ssh_agent_auth),
+        ("ssh_password", !login.ssh_password.is_empty()),
+        ("ssh_private_key_file", !login.ssh_private_key_file.is_empty()),
+    ];
+    let given: Vec<&str> = given.into_iter().filter_map(|(name, set)| set.then_some(name)).collect();
+    let ways = "ssh_password, ssh_private_key_file or ssh_agent_auth";
+    match given.as_slice() {
+        [] if host != UNKNOWN_TEXT && (login.is_ssh() || login.winrm_password.is_empty()) => {
+            let what = format!("one authentication method must be specified: {ways}");
+            all.push(Diagnostic::error(what).at(body.span_of("ssh_private_key_file")).hint("set one of the three"));
+        }
+        [first, second, ..] => {
+            let what = format!("only one authentication method must be specified, not both {first} and {second}");
+            all.push(Diagnostic::error(what).at(body.span_of(second)).hint("leave out one of them"));
+        }
+        _ => {}
+    }
+    all
 }
 
 struct Null(NullConfig);

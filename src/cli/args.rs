@@ -6,6 +6,7 @@ use image_action_engine::run::OnError;
 use image_action_localcloud::guest::GuestNetwork;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Builds machine images from Packer's HCL2 templates.
 #[derive(Debug, Parser)]
@@ -353,11 +354,27 @@ pub struct InitArgs {
 }
 
 /// `cleanup`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct CleanupArgs {
     #[command(flatten)]
     /// Where the ledgers are.
     pub state: StateArgs,
+    /// Only list what would be removed
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub dry_run: bool,
+    /// In place of this machine's own notes, look in the clouds for what any run has left, by its tags: what began longer ago
+    /// than this (36h, 2d) and has expired, as everything temporary does after 24 hours. Images are never removed
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    pub older_than: Option<Duration>,
+    /// Only in these regions of AWS [default: all that the account has]
+    #[arg(long, value_name = "REGION,...", value_delimiter = ',', action = ArgAction::Append, requires = "older_than")]
+    pub region: Vec<String>,
+    /// Only in these subscriptions of Azure [default: AZURE_SUBSCRIPTION_ID or ARM_SUBSCRIPTION_ID]
+    #[arg(long, value_name = "ID,...", value_delimiter = ',', action = ArgAction::Append, requires = "older_than")]
+    pub subscription: Vec<String>,
+    /// Only in these projects of Google Cloud [default: GOOGLE_CLOUD_PROJECT]
+    #[arg(long, value_name = "ID,...", value_delimiter = ',', action = ArgAction::Append, requires = "older_than")]
+    pub project: Vec<String>,
 }
 
 /// `localcloud`
@@ -416,6 +433,15 @@ fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+/// A duration of Go's, or of whole days.
+fn age(text: &str) -> Result<Duration, String> {
+    const DAY: u64 = 24 * 60 * 60;
+    match text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok()).and_then(|days| days.checked_mul(DAY)) {
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+        None => image_action_engine::duration::parse(text).map_err(|why| format!("{why}; or days, such as \"2d\"")),
     }
 }
 
@@ -513,6 +539,13 @@ mod tests {
         assert_eq!(args.template.common.var[0].1, "b=c");
         assert_eq!(args.template.common.var[1].1, "");
         assert!(matches!(args.on_error, OnErrorArg::RunCleanupProvisioner));
+    }
+
+    #[test]
+    fn ages_are_hours_or_days() {
+        assert_eq!(age("2d"), Ok(Duration::from_secs(172_800)));
+        assert_eq!(age("36h"), Ok(Duration::from_secs(129_600)));
+        assert!(age("2").is_err() && age("d").is_err() && age("-1d").is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod inspect;
 mod lint;
 pub mod local;
 mod localcloud;
+mod person;
 mod session;
 mod signals;
 mod validate;

@@ -1,11 +1,13 @@
 //! What every command needs: where its words go, and what a run is made with.
 
 use crate::cli::args::{CommonArgs, StateArgs};
+use crate::cli::person::Terminal as Person;
 use crate::report::diagnostics::{self, Entry};
 use crate::report::machine::Machine;
 use crate::report::terminal::{Style, Terminal};
 use crate::report::{Masker, clean};
 use crate::template::{Options, Secrets, Settings};
+use image_action_engine::ask::{self, Asking};
 use image_action_engine::event::Subscriber;
 use image_action_engine::run::{OnError, RunContext};
 use image_action_engine::{CancellationToken, Env, Error, Events, Ledger, Result};
@@ -194,6 +196,12 @@ impl Session {
         Box::new(Terminal::new(out, style, self.masker.clone()))
     }
 
+    /// Who can be asked: whoever sits at the terminal, unless a program listens.
+    fn person(&self) -> Option<Arc<dyn ask::Person>> {
+        let terminal = (!self.machine_readable).then(Person::open).flatten()?;
+        Some(Arc::new(terminal))
+    }
+
     /// What all builds of a run share.
     ///
     /// # Errors
@@ -209,6 +217,7 @@ impl Session {
             ledger,
             cancel: CancellationToken::new(),
             on_error: settings.on_error,
+            asking: Asking::new(self.person()),
             force: settings.force,
             skip_image: false,
             finishers: Mutex::default(),

@@ -18,8 +18,11 @@
 //! ```
 //!
 //! Field attributes: `flatten`, `block`, `required`, `default = "text"`, `name = "other"` (a name that Rust reserves),
-//! `deprecated = "what to use"`, `sensitive`, `late` (a Go template that the component renders itself, with data),
-//! `unsupported` (validates, but a build that sets it stops with an error).
+//! `deprecated = "what to use"`, `sensitive`, `late` (a Go template that the component renders itself, with data).
+//!
+//! What validates, as in Packer, and is not acted on: `unsupported` (a build that sets it stops with an error),
+//! `unsupported_values = "a, b"` (one that sets it to one of these does), both with `instead = "the cure"`; and
+//! `only_with = "option = value"` (it has an effect only beside that unsupported value).
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
@@ -42,6 +45,9 @@ struct Options {
     sensitive: bool,
     late: bool,
     unsupported: bool,
+    unsupported_values: Option<LitStr>,
+    instead: Option<LitStr>,
+    only_with: Option<LitStr>,
     default: Option<LitStr>,
     name: Option<LitStr>,
     deprecated: Option<LitStr>,
@@ -60,6 +66,9 @@ impl Options {
                     "sensitive" => options.sensitive = true,
                     "late" => options.late = true,
                     "unsupported" => options.unsupported = true,
+                    "unsupported_values" => options.unsupported_values = Some(meta.value()?.parse()?),
+                    "instead" => options.instead = Some(meta.value()?.parse()?),
+                    "only_with" => options.only_with = Some(meta.value()?.parse()?),
                     "default" => options.default = Some(meta.value()?.parse()?),
                     "name" => options.name = Some(meta.value()?.parse()?),
                     "deprecated" => options.deprecated = Some(meta.value()?.parse()?),
@@ -129,6 +138,10 @@ fn expand(input: &DeriveInput) -> syn::Result<Tokens> {
         } else {
             quote!(<#ty as ::image_action_engine::config::AttributeField>::implied())
         };
+        let instead = option_of(options.instead.as_ref());
+        let only_with = option_of(options.only_with.as_ref());
+        let values = options.unsupported_values.as_ref().map(LitStr::value).unwrap_or_default();
+        let values = values.split(',').map(str::trim).filter(|v| !v.is_empty());
         let shape = if options.block {
             quote!(<#ty as ::image_action_engine::config::BlockField>::shape())
         } else {
@@ -138,6 +151,7 @@ fn expand(input: &DeriveInput) -> syn::Result<Tokens> {
             fields.push(::image_action_engine::config::Field {
                 name: #text, doc: #help, group: "", shape: #shape, required: #required, default: #shown,
                 deprecated: #deprecated, sensitive: #sensitive, late: #late, unsupported: #unsupported,
+                unsupported_values: &[#(#values),*], instead: #instead, only_with: #only_with,
             });
         });
         decode.push(if options.block {

@@ -262,6 +262,35 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Item>> {
     Ok(items)
 }
 
+/// What is looked for by its tags, where no ledger is left.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// Regions, subscriptions or projects, as the cloud has them; all that the environment leads to where there are none.
+    pub places: Vec<String>,
+    /// Seconds since 1970: what expires later stays.
+    pub expired_before: u64,
+}
+
+impl Search {
+    /// Whether something with these values of [`RUN_TAG`] and [`EXPIRES_TAG`] is ours and has expired. A value that is no time
+    /// (`never`) does not expire.
+    pub fn takes(&self, run: Option<&str>, expires: Option<&str>) -> bool {
+        let at = expires.and_then(|text| text.parse::<u64>().ok());
+        run.is_some_and(|run| !run.is_empty()) && at.is_some_and(|at| at < self.expired_before)
+    }
+}
+
+/// Something that a search found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// What it is.
+    pub resource: Resource,
+    /// The cloud's id.
+    pub id: String,
+    /// The run that made it.
+    pub run: String,
+}
+
 /// Removes what a ledger lists; each cloud has one.
 #[async_trait::async_trait]
 pub trait Sweeper: Send + Sync {
@@ -273,6 +302,13 @@ pub trait Sweeper: Send + Sync {
     /// # Errors
     /// Why it is still there.
     async fn remove(&self, run: &crate::run::RunContext, item: &Item) -> Result<()>;
+    /// Whether the environment names an account of this cloud: who says nothing of clouds means those.
+    fn is_named(&self, env: &crate::env::Env) -> bool;
+    /// Everything temporary that carries our tags and has expired: never a finished image.
+    ///
+    /// # Errors
+    /// Where the account cannot be reached, or looking is refused.
+    async fn find(&self, run: &crate::run::RunContext, search: &Search) -> Result<Vec<Found>>;
     /// A command that a person can type to remove it.
     fn command(&self, item: &Item) -> String;
 }
@@ -289,6 +325,22 @@ mod tests {
             place: "us-west-2".into(),
             name: name.into(),
             access: serde_json::Value::Null,
+        }
+    }
+
+    #[test]
+    fn only_what_is_ours_and_has_expired_is_taken() {
+        let search = Search { expired_before: 1000, ..Search::default() };
+        assert!(search.takes(Some("run"), Some("999")));
+        for (run, expires) in [
+            (Some("run"), Some("1000")),
+            (Some("run"), Some("never")),
+            (Some("run"), Some("-1")),
+            (Some("run"), None),
+            (Some(""), Some("999")),
+            (None, Some("999")),
+        ] {
+            assert!(!search.takes(run, expires), "{run:?} {expires:?}");
         }
     }
 

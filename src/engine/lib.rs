@@ -7,6 +7,7 @@
 // The derive macro names this crate by its full path; inside the crate that path must lead here too.
 extern crate self as image_action_engine;
 
+pub mod ask;
 pub mod component;
 pub mod config;
 pub mod duration;

@@ -1,5 +1,6 @@
 //! The run of all builds: side by side, each with its provisioners and post-processors.
 
+use crate::ask::{Asking, Choice};
 use crate::component::{
     Artifact, BuildContext, Builder, Communicator, Facts, PostProcessor, ProvisionSteps, Provisioner,
 };
@@ -49,6 +50,8 @@ pub struct RunContext {
     pub cancel: CancellationToken,
     /// What happens when a step fails.
     pub on_error: OnError,
+    /// Who is asked under [`OnError::Ask`].
+    pub asking: Asking,
     /// Whether images of the same name are replaced.
     pub force: bool,
     /// Whether the builds end before an image is made (a validation build of a pull request).
@@ -364,9 +367,10 @@ impl ProvisionSteps for Steps {
     async fn provision(&self, cx: &BuildContext, communicator: Arc<dyn Communicator>, facts: &Facts) -> Result<()> {
         for (n, step) in self.provisioners.iter().enumerate() {
             cx.phase(format!("provisioner {} of {}: {}", n + 1, self.provisioners.len(), step.label()));
-            if let Err(e) = step.run(cx, communicator.as_ref(), facts).await {
-                let wanted =
-                    matches!(cx.run.on_error, OnError::Cleanup | OnError::RunCleanupProvisioner | OnError::Ask);
+            let name = format!("provisioner {}", step.label());
+            if let Err(e) = cx.step(&name, || step.run(cx, communicator.as_ref(), facts)).await {
+                let wanted = cx.run.on_error == OnError::RunCleanupProvisioner
+                    || cx.choose(&name, &e, false).await == Choice::CleanUp;
                 if let (Some(cleanup), true, false) = (&self.error_cleanup, wanted, e.is_cancelled()) {
                     cx.say(format!("Error clean-up provisioner {}", cleanup.label()));
                     if let Err(second) = cleanup.run(cx, communicator.as_ref(), facts).await {

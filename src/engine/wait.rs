@@ -1,7 +1,9 @@
-//! One retry policy and one poll policy for every cloud.
+//! One retry policy, one poll policy and one rate limiter for every cloud.
 
 use crate::error::{Error, ErrorKind, Result};
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -152,6 +154,71 @@ where
     Err(Error::cancelled().into())
 }
 
+/// How fast the calls of one account to one API may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Calls that are let through at once after a while without any.
+    pub burst: u32,
+    /// Calls a second after these.
+    pub per_second: u32,
+}
+
+/// Lets calls through no faster than a rate. All who call the same API with the same account stand in one line, whichever build
+/// they belong to: a cloud counts by account.
+#[derive(Debug)]
+pub struct Limiter {
+    rate: Rate,
+    /// When the line would be empty, were every call made at the steady pace (a "theoretical arrival time").
+    full: Mutex<Instant>,
+}
+
+impl Limiter {
+    /// With nobody in line.
+    pub fn new(rate: Rate) -> Limiter {
+        Limiter { rate, full: Mutex::new(Instant::now()) }
+    }
+    /// The pause between two calls at the steady pace; the local cloud is asked faster, see [`set_poll_scale`].
+    fn pace(&self) -> Duration {
+        scaled(Duration::from_secs(1) / self.rate.per_second.max(1))
+    }
+    /// Waits for this call's turn.
+    ///
+    /// # Errors
+    /// [`Error::cancelled`].
+    pub async fn pass(&self, cancel: &CancellationToken) -> Result<()> {
+        match self.line_up(Instant::now()) {
+            Duration::ZERO => Ok(()),
+            wait => pause(wait, cancel).await,
+        }
+    }
+    /// Takes a place in the line; how long it has to wait from `now` on.
+    fn line_up(&self, now: Instant) -> Duration {
+        let pace = self.pace();
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        *full = (*full).max(now) + pace;
+        // The burst goes ahead of its pace.
+        full.duration_since(now).saturating_sub(pace * self.rate.burst.max(1))
+    }
+    /// The cloud says "slower": nobody passes for this long, and then at the steady pace.
+    pub fn slow_down(&self, rest: Duration) {
+        self.rest_from(Instant::now(), rest);
+    }
+    fn rest_from(&self, now: Instant, rest: Duration) {
+        let resumes = now + scaled(rest) + self.pace() * self.rate.burst.max(1);
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        *full = (*full).max(resumes);
+    }
+}
+
+static LIMITERS: Mutex<BTreeMap<String, Arc<Limiter>>> = Mutex::new(BTreeMap::new());
+
+/// The limiter of an account and API, by a name that no other pair has (`aws ec2 us-west-2 123456789012`): one for the whole
+/// program, because the cloud counts all its calls together.
+pub fn limiter(account_and_api: &str, rate: Rate) -> Arc<Limiter> {
+    let mut all = LIMITERS.lock().unwrap_or_else(PoisonError::into_inner);
+    all.entry(account_and_api.to_owned()).or_insert_with(|| Arc::new(Limiter::new(rate))).clone()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -185,5 +252,47 @@ mod tests {
         };
         let e = retry(&CancellationToken::new(), |e| e.summary == "throttled", call).await.unwrap_err();
         assert_eq!((e.summary.as_str(), calls.load(Ordering::Relaxed)), ("refused", 3));
+    }
+
+    const RATE: Rate = Rate { burst: 3, per_second: 10 };
+
+    /// How long each of `n` calls waits that are made at the same moment, in milliseconds.
+    fn waits(limiter: &Limiter, now: Instant, n: usize) -> Vec<u128> {
+        (0..n).map(|_| limiter.line_up(now).as_millis()).collect()
+    }
+
+    #[test]
+    fn a_burst_passes_at_once_and_the_rest_at_the_pace() {
+        let (limiter, now) = (Limiter::new(RATE), Instant::now());
+        assert_eq!(waits(&limiter, now, 6), [0, 0, 0, 100, 200, 300]);
+        assert_eq!(waits(&limiter, now + Duration::from_millis(450), 1), [0], "the line is as long as its rest");
+        let later = now + Duration::from_secs(60);
+        assert_eq!(waits(&limiter, later, 4), [0, 0, 0, 100], "a pause fills the burst, and no more than that");
+    }
+
+    #[test]
+    fn builds_of_one_account_stand_in_one_line() {
+        let now = Instant::now();
+        let (one, other) = (limiter("test account-1", RATE), limiter("test account-1", RATE));
+        assert_eq!((waits(&one, now, 2), waits(&other, now, 2)), (vec![0, 0], vec![0, 100]));
+        assert_eq!(waits(&limiter("test account-2", RATE), now, 3), [0, 0, 0]);
+    }
+
+    #[test]
+    fn a_cloud_that_says_slower_is_given_its_rest() {
+        let (limiter, now) = (Limiter::new(RATE), Instant::now());
+        limiter.rest_from(now, Duration::from_secs(2));
+        assert_eq!(waits(&limiter, now, 3), [2100, 2200, 2300]);
+        limiter.rest_from(now, Duration::ZERO);
+        assert_eq!(waits(&limiter, now, 1), [2400], "a shorter rest takes nothing from a longer one");
+    }
+
+    #[tokio::test]
+    async fn who_is_cancelled_leaves_the_line() {
+        let limiter = Limiter::new(RATE);
+        limiter.slow_down(Duration::from_secs(3600));
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        assert!(limiter.pass(&cancel).await.unwrap_err().is_cancelled());
     }
 }

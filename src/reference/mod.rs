@@ -260,6 +260,13 @@ pub fn marks(field: &Field) -> Vec<(&'static str, String)> {
     if field.unsupported {
         marks.push(("Not acted on yet", ": a build that sets it stops with an error.".to_owned()));
     }
+    if !field.unsupported_values.is_empty() {
+        let values = field.unsupported_values.join("` or `");
+        marks.push(("Not acted on yet", format!(": a build that sets it to `{values}` stops with an error.")));
+    }
+    if let Some(with) = field.only_with {
+        marks.push(("Without effect", format!(": it goes with `{with}`, which is not acted on yet.")));
+    }
     if field.sensitive {
         marks.push(("Secret", ": masked in everything that is shown.".to_owned()));
     }

@@ -19,9 +19,12 @@ pub const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How the machine is reached.
 #[derive(Clone, Debug, Config)]
 pub struct CommunicatorConfig {
-    /// How the machine is reached: `ssh`, or `none` for a machine that is not provisioned. `winrm` validates, and a
-    /// build stops with an error.
-    #[config(default = "ssh")]
+    /// How the machine is reached: `ssh`, or `none` for a machine that is not provisioned.
+    #[config(
+        default = "ssh",
+        unsupported_values = "winrm",
+        instead = "use ssh: Windows Server 2019 and later have OpenSSH as an optional feature; or build this source with Packer"
+    )]
     pub communicator: String,
     /// A pause after the first successful connection; then the connection is made once more. For machines that restart
     /// sshd while they settle.
@@ -115,24 +118,31 @@ pub struct CommunicatorConfig {
     /// Local ports that lead to where the machine can go: `PORT:HOST:PORT` each.
     pub ssh_local_tunnels: Vec<String>,
     /// The user who logs in over WinRM.
+    #[config(only_with = "communicator = winrm")]
     pub winrm_username: String,
     /// The password for WinRM. Left out: the one that the cloud makes.
-    #[config(sensitive)]
+    #[config(sensitive, only_with = "communicator = winrm")]
     pub winrm_password: Secret,
     /// The host name or address to connect to, in place of the one that the builder finds.
+    #[config(only_with = "communicator = winrm")]
     pub winrm_host: String,
     /// The port of WinRM. Left out, or 0: 5985, or 5986 with TLS.
+    #[config(only_with = "communicator = winrm")]
     pub winrm_port: i64,
     /// How long the machine has to let us in.
-    #[config(default = "30m")]
+    #[config(default = "30m", only_with = "communicator = winrm")]
     pub winrm_timeout: Duration,
     /// Speaks WinRM over TLS.
+    #[config(only_with = "communicator = winrm")]
     pub winrm_use_ssl: bool,
     /// Takes the certificate of the machine without a check.
+    #[config(only_with = "communicator = winrm")]
     pub winrm_insecure: bool,
     /// Whether NTLM is used to log in. Left out: basic authentication is.
+    #[config(only_with = "communicator = winrm")]
     pub winrm_use_ntlm: Option<bool>,
     /// Reaches the machine without the proxy of the environment.
+    #[config(only_with = "communicator = winrm")]
     pub winrm_no_proxy: bool,
 }
 
@@ -261,6 +271,11 @@ impl CommunicatorConfig {
     /// Whether commands reach the machine by ssh.
     pub fn is_ssh(&self) -> bool {
         self.communicator == "ssh"
+    }
+
+    /// Whether commands are to reach the machine by WinRM, which only a check of the options gets to see.
+    pub fn is_winrm(&self) -> bool {
+        self.communicator == "winrm"
     }
 
     /// Whether nothing reaches the machine.

@@ -56,7 +56,8 @@ pub async fn reach(
     cx.say(format!("Waiting for ssh at {host} port {port}"));
     let told = cx.clone();
     let notice: crate::Notice = Arc::new(move |line| told.message(line));
-    let mut communicator = connect(&settings, host, port, &cx.cancel, notice.clone()).await?;
+    let reached = || connect(&settings, host, port, &cx.cancel, notice.clone());
+    let mut communicator = cx.step("waiting for ssh", reached).await?;
     if !config.pause_before_connecting.is_zero() {
         cx.say(format!(
             "Connected; pausing {} before the connection is made anew",

@@ -2,21 +2,27 @@
 //!
 //! A module of its own for each room; what they share is in [`support`].
 
+mod access;
 mod action;
 mod amazon;
+mod ask;
 mod azure;
+mod cleanup;
 mod container;
 mod diagnostics;
+mod faults;
 mod fmt;
 mod google;
 mod guest;
 mod identity;
 mod leftovers;
 mod lint;
+mod options;
 mod reference;
 mod seed;
 mod ssh;
 mod sshd;
+mod stub;
 mod support;
 mod verdicts;
 mod wrong;

@@ -18,12 +18,12 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
-use image_action_engine::wait::retry_up_to;
+use image_action_engine::wait::{Limiter, RETRY_FIRST, Rate, limiter, retry_up_to};
 use image_action_engine::{CancellationToken, Env, Error, ErrorKind, Result, Secret};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Attempts of one call in all, where `max_retries` says nothing (Packer's number).
@@ -44,6 +44,10 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long before their end credentials are renewed: clocks differ, and a call that is tried again begins later.
 const CREDENTIALS_EARLY: Duration = Duration::from_secs(60);
 
+/// How fast one account asks one service in one region. EC2 fills its buckets for describing calls with ten to twenty tokens a
+/// second, and they hold fifty to a hundred ("Request throttling for the Amazon EC2 API"); the others allow more.
+const RATE: Rate = Rate { burst: 50, per_second: 10 };
+
 /// An account as one build reaches it. Cheap to clone.
 #[derive(Clone)]
 pub struct Account(Arc<Inner>);
@@ -54,6 +58,8 @@ struct Inner {
     config: SdkConfig,
     region: String,
     attempts: u32,
+    /// The account's number, once AWS has said it.
+    number: OnceLock<String>,
     ec2: Mutex<BTreeMap<String, Ec2>>,
 }
 
@@ -71,6 +77,8 @@ pub struct Ec2 {
 #[derive(Clone)]
 struct Caller {
     attempts: u32,
+    /// Shared with all who call the same service with the same account.
+    limiter: Arc<Limiter>,
     cancel: CancellationToken,
     /// Decodes the messages of refused calls, where the template asks for it.
     decoder: Option<aws_sdk_sts::Client>,
@@ -166,6 +174,7 @@ impl Account {
             config,
             region,
             attempts,
+            number: OnceLock::new(),
             ec2: Mutex::default(),
         }));
         if !access.skip_credential_validation {
@@ -180,10 +189,20 @@ impl Account {
     /// Asks whose the credentials are.
     async fn identity(&self, cancel: &CancellationToken) -> Result<()> {
         let sts = aws_sdk_sts::Client::new(&self.0.config);
-        let caller = Caller { attempts: FIRST_ATTEMPTS, cancel: cancel.clone(), decoder: None };
+        let limiter = self.limiter("sts", &self.0.region);
+        let caller = Caller { attempts: FIRST_ATTEMPTS, limiter, cancel: cancel.clone(), decoder: None };
         let asked = Asked { service: "sts", action: "GetCallerIdentity", resource: "", region: &self.0.region };
-        caller.call(&asked, || sts.get_caller_identity().send()).await?;
+        let answer = caller.call(&asked, || sts.get_caller_identity().send()).await?;
+        if let Some(number) = answer.account {
+            // Only asked once: it cannot be set already.
+            let _ = self.0.number.set(number);
+        }
         Ok(())
+    }
+    /// The limiter of a service in a region. Without the account's number the way to it stands for it.
+    fn limiter(&self, service: &str, region: &str) -> Arc<Limiter> {
+        let account = self.0.number.get().cloned().unwrap_or_else(|| format!("{:?}", self.record()));
+        limiter(&format!("aws {service} {region} {account}"), RATE)
     }
     /// EC2 of a region.
     pub fn ec2(&self, region: &str, cancel: &CancellationToken) -> Ec2 {
@@ -198,7 +217,8 @@ impl Account {
             config = config.endpoint_url(&inner.access.custom_endpoint_ec2);
         }
         let decoder = inner.access.decode_authorization_messages.then(|| aws_sdk_sts::Client::new(&inner.config));
-        let caller = Caller { attempts: inner.attempts, cancel: CancellationToken::new(), decoder };
+        let limiter = self.limiter("ec2", region);
+        let caller = Caller { attempts: inner.attempts, limiter, cancel: CancellationToken::new(), decoder };
         Ec2 { region: region.to_owned(), client: aws_sdk_ec2::Client::from_conf(config.build()), caller }
     }
     /// How the account is reached again, for the ledger.
@@ -251,7 +271,14 @@ impl Caller {
     {
         let attempt = || {
             let sent = send();
-            async move { sent.await.map_err(|e| read(asked, e)) }
+            async move {
+                self.limiter.pass(&self.cancel).await?;
+                let answer = sent.await.map_err(|e| read(asked, e));
+                if answer.as_ref().is_err_and(Failure::is_throttled) {
+                    self.limiter.slow_down(RETRY_FIRST);
+                }
+                answer
+            }
         };
         let result = retry_up_to(self.attempts, &self.cancel, |f: &Failure| f.transient, attempt).await;
         match (result, &self.decoder) {

@@ -33,10 +33,6 @@ pub async fn connect(work: &Work<'_>, id: &str, key: &KeyPair, facts: &mut Facts
 /// The address that the template asks for, else the public one, else the private one.
 async fn address(work: &Work<'_>, id: &str) -> Result<String> {
     let wanted = work.config.run.ssh_interface.as_str();
-    if wanted == "session_manager" {
-        return Err(Error::new(ErrorKind::Invalid, "ssh_interface = \"session_manager\" is not there yet")
-            .hint("use private_ip with ssh_bastion_host, or public_ip"));
-    }
     for look in 1.. {
         let Some(instance) = describe(work, id).await? else { break };
         if let Some(address) = address_of(&instance, wanted, look >= PUBLIC_LOOKS) {

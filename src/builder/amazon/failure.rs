@@ -34,6 +34,10 @@ impl From<Failure> for Error {
 }
 
 impl Failure {
+    /// Whether AWS says that we ask too often.
+    pub fn is_throttled(&self) -> bool {
+        THROTTLING.contains(&self.code.as_str())
+    }
     /// Whether AWS's code says that the thing does not exist.
     pub fn is_not_found(&self) -> bool {
         is_not_found(&self.code)

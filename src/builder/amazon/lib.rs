@@ -8,6 +8,7 @@ mod connect;
 mod credentials;
 mod ebs;
 mod failure;
+mod find;
 mod images;
 mod network;
 mod remove;

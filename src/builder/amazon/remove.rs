@@ -2,11 +2,13 @@
 
 use crate::account::{AccessRecord, Account, Ec2};
 use crate::failure::Failure;
+use crate::find;
 use crate::images::{filter, text};
+use crate::tags::keep_for_ever;
 use crate::waits::Waits;
 use aws_sdk_ec2::types::{Image, Instance, InstanceStateName};
 use futures_util::future::join_all;
-use image_action_engine::ledger::{Item, Ledger, RUN_TAG, State, Sweeper};
+use image_action_engine::ledger::{Found, Item, Ledger, RUN_TAG, Search, State, Sweeper};
 use image_action_engine::run::RunContext;
 use image_action_engine::wait::Poll;
 use image_action_engine::{CancellationToken, Env, Error, Resource, Result};
@@ -83,6 +85,13 @@ pub async fn remove_all(account: &Account, ledger: &Ledger, waits: &Waits, items
     join_all(removals).await.into_iter().flatten().collect()
 }
 
+/// The id, once known. What came into being with something else (see [`Removal::note_made`]) has it for a name, too: its line may
+/// have been the last one that its build could write.
+fn id_of(item: &Item) -> Option<&str> {
+    let named_by_id = matches!(item.resource.kind.as_str(), "volume" | "snapshot");
+    item.id.as_deref().or_else(|| named_by_id.then_some(item.resource.name.as_str()))
+}
+
 /// A delete whose aim is already reached is none that failed.
 #[expect(clippy::result_large_err, reason = "made once a delete, and handed on as it is")]
 fn gone_is_fine<T>(result: Result<T, Failure>) -> Result<(), Failure> {
@@ -94,7 +103,7 @@ fn gone_is_fine<T>(result: Result<T, Failure>) -> Result<(), Failure> {
 
 impl Removal<'_> {
     fn id(&self) -> &str {
-        self.item.id.as_deref().unwrap_or_default()
+        id_of(self.item).unwrap_or_default()
     }
     fn note(&self) -> Note {
         serde_json::from_value(self.item.resource.access.clone()).unwrap_or_default()
@@ -164,7 +173,7 @@ impl Removal<'_> {
     async fn instance(&self) -> Result<()> {
         for instance in self.instances().await? {
             let id = text(instance.instance_id());
-            let volumes = self.note_volumes(&instance)?;
+            let volumes = self.note_volumes(&instance).await?;
             let request = self.ec2.client.terminate_instances().instance_ids(&id);
             gone_is_fine(self.ec2.call("TerminateInstances", &id, || request.clone().send()).await)?;
             self.ended(&id).await?;
@@ -175,17 +184,25 @@ impl Removal<'_> {
         Ok(())
     }
 
-    /// Writes down the volumes that outlive their instance, before it ends and nobody can tell whose they were.
-    fn note_volumes(&self, instance: &Instance) -> Result<Vec<Item>> {
+    /// Writes down the volumes that outlive their instance, before it ends and nobody can tell whose they were. Those that the
+    /// template keeps do not expire from now on.
+    async fn note_volumes(&self, instance: &Instance) -> Result<Vec<Item>> {
         let note = self.note();
-        let mut items = Vec::new();
+        let (mut items, mut kept) = (Vec::new(), Vec::new());
         for mapping in instance.block_device_mappings() {
             let device = mapping.device_name().unwrap_or_default();
             let Some(ebs) = mapping.ebs() else { continue };
-            if ebs.delete_on_termination() == Some(true) || note.keep_devices.iter().any(|d| d == device) {
+            if ebs.delete_on_termination() == Some(true) {
+                continue;
+            }
+            if note.keep_devices.iter().any(|d| d == device) {
+                kept.extend(ebs.volume_id().map(str::to_owned));
                 continue;
             }
             items.push(self.note_made("volume", ebs.volume_id().unwrap_or_default())?);
+        }
+        if !kept.is_empty() {
+            keep_for_ever(self.ec2, kept).await?;
         }
         Ok(items)
     }
@@ -315,6 +332,12 @@ impl Sweeper for AwsSweeper {
     async fn remove(&self, run: &RunContext, item: &Item) -> Result<()> {
         sweep(&run.env, &run.ledger, item).await
     }
+    fn is_named(&self, env: &Env) -> bool {
+        find::is_named(env)
+    }
+    async fn find(&self, run: &RunContext, search: &Search) -> Result<Vec<Found>> {
+        find::find(run, search).await
+    }
     fn command(&self, item: &Item) -> String {
         command(item)
     }
@@ -340,7 +363,7 @@ async fn sweep(env: &Env, ledger: &Ledger, item: &Item) -> Result<()> {
 /// A command that a person can type to remove it.
 pub fn command(item: &Item) -> String {
     let Resource { kind, place, name, .. } = &item.resource;
-    let id = item.id.as_deref();
+    let id = id_of(item);
     let known = id.unwrap_or("ID");
     let action = match kind.as_str() {
         "instance" => format!("terminate-instances --instance-ids {known}"),

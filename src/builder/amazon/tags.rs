@@ -1,5 +1,6 @@
 //! Tags and other texts that are rendered with what is known of the source image.
 
+use crate::account::Ec2;
 use crate::config::ami::Tag as TagBlock;
 use crate::images::tags;
 use aws_sdk_ec2::types::{Image, ResourceType, Tag, TagSpecification};
@@ -105,4 +106,24 @@ pub fn specification(kind: ResourceType, tags: &BTreeMap<String, String>) -> Tag
 /// Tags for people: `a=b, c=d`.
 pub fn show(tags: &BTreeMap<String, String>) -> String {
     tags.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Takes our own tags off what is kept: it never expires.
+///
+/// # Errors
+/// Where the tags can neither be removed nor changed.
+pub async fn keep_for_ever(ec2: &Ec2, resources: Vec<String>) -> Result<()> {
+    let what = resources.join(", ");
+    let keys = [RUN_TAG, EXPIRES_TAG].map(|k| Tag::builder().key(k).build()).to_vec();
+    let request = ec2.client.delete_tags().set_resources(Some(resources.clone())).set_tags(Some(keys));
+    match ec2.call("DeleteTags", &what, || request.clone().send()).await {
+        // Policies written for Packer allow CreateTags only.
+        Err(failure) if failure.error.kind == ErrorKind::Permission => {
+            let never = Tag::builder().key(EXPIRES_TAG).value("never").build();
+            let request = ec2.client.create_tags().set_resources(Some(resources)).tags(never);
+            ec2.call("CreateTags", &what, || request.clone().send()).await?;
+            Ok(())
+        }
+        answer => Ok(answer.map(drop)?),
+    }
 }

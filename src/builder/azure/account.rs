@@ -85,7 +85,11 @@ impl Account {
         let secret = known("CLIENT_SECRET").filter(|_| !record.client.is_empty());
         let source = match secret {
             Some(secret) => Source::Secret { client: record.client.clone(), secret: Secret::new(secret) },
-            None => ambient(env, &record.client, &record.tenant).unwrap_or_else(|| managed(&record.client, env)),
+            None => match ambient(env, &record.client, &record.tenant) {
+                Some(source) => source,
+                None if record.cli && has_az(env) => Source::Cli { env: env.clone() },
+                None => managed(&record.client, env),
+            },
         };
         let identity = Identity { source, tenant: record.tenant.clone(), subscription: record.subscription.clone() };
         Account::assemble(http, endpoints, identity, record.clone(), cancel)

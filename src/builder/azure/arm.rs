@@ -4,7 +4,7 @@
 use crate::failure::Failure;
 use crate::http::{Answer, Call, Http};
 use crate::token::Tokens;
-use image_action_engine::wait::{RETRY_ATTEMPTS, RETRY_FIRST, RETRY_LONGEST, pause, scaled};
+use image_action_engine::wait::{Limiter, RETRY_ATTEMPTS, RETRY_FIRST, RETRY_LONGEST, Rate, limiter, pause, scaled};
 use image_action_engine::{CancellationToken, Error, ErrorKind, Result};
 use reqwest::{Method, Url};
 use serde_json::Value;
@@ -15,6 +15,10 @@ use std::time::Duration;
 /// The longest pause before a retry that the service may ask for: a longer one is no throttling but an outage.
 const RETRY_AFTER_LONGEST: Duration = Duration::from_secs(60);
 
+/// How fast one subscription is asked. Resource Manager fills its buckets for writes and deletes with ten tokens a second, and
+/// they hold two hundred; those for reads hold more ("Understand how Azure Resource Manager throttles requests").
+const RATE: Rate = Rate { burst: 200, per_second: 10 };
+
 /// Attempts while nothing has ever answered: a user who has no network learns it soon.
 const FIRST_ATTEMPTS: u32 = 2;
 
@@ -22,6 +26,8 @@ const FIRST_ATTEMPTS: u32 = 2;
 pub const GROUPS: &str = "2022-09-01";
 /// api-version of `Microsoft.Network`.
 pub const NETWORK: &str = "2023-09-01";
+/// api-version of the list of all resources.
+pub const RESOURCES: &str = "2021-04-01";
 /// api-version of subscriptions.
 pub const SUBSCRIPTIONS: &str = "2022-12-01";
 /// api-version of machines and managed images, which the SDK uses as well.
@@ -51,6 +57,8 @@ pub struct Arm {
     endpoint: Url,
     subscription: String,
     cancel: CancellationToken,
+    /// Shared with all who ask about the same subscription.
+    limiter: Arc<Limiter>,
     /// Whether the cloud has ever answered.
     answered: Arc<AtomicBool>,
 }
@@ -69,9 +77,11 @@ impl Arm {
     ) -> Result<Arm> {
         let endpoint = Url::parse(endpoint)
             .map_err(|e| Error::new(ErrorKind::Invalid, format!("the endpoint {endpoint} is no URL: {e}")))?;
+        let limiter = limiter(&format!("azure {endpoint} {subscription}"), RATE);
         Ok(Arm {
             http,
             tokens,
+            limiter,
             endpoint,
             subscription: subscription.to_owned(),
             cancel: cancel.clone(),
@@ -158,8 +168,20 @@ impl Arm {
     /// # Errors
     /// What was refused.
     pub async fn list(&self, id: &str, version: &str) -> std::result::Result<Vec<Value>, Failure> {
+        self.pages(self.url(id, version)).await
+    }
+    /// All pages of what a filter lets through.
+    ///
+    /// # Errors
+    /// What was refused.
+    pub async fn list_where(&self, id: &str, version: &str, filter: &str) -> std::result::Result<Vec<Value>, Failure> {
+        let mut url = self.url(id, version);
+        url.query_pairs_mut().append_pair("$filter", filter);
+        self.pages(url).await
+    }
+    async fn pages(&self, first: Url) -> std::result::Result<Vec<Value>, Failure> {
         let mut all = Vec::new();
-        let mut next = Some(self.url(id, version));
+        let mut next = Some(first);
         while let Some(url) = next.take() {
             let page = self.send(Call::new(Method::GET, url)).await?.json();
             all.extend(page.get("value").and_then(Value::as_array).cloned().unwrap_or_default());
@@ -194,6 +216,7 @@ impl Arm {
         loop {
             let token = self.tokens.get(&self.cancel).await.map_err(|e| Failure::from_error(&name, &e))?;
             let bearer = format!("Bearer {}", token.expose());
+            self.limiter.pass(&self.cancel).await.map_err(|_| cancelled(tries > 1))?;
             let answer = tokio::select! {
                 () = self.cancel.cancelled() => return Err(cancelled(true)),
                 answer = self.http.send(&call, Some(&bearer), &name) => answer,
@@ -213,6 +236,9 @@ impl Arm {
                     let failure = Failure::answered(&name, answer.status, &answer.body);
                     if let Some(asked) = answer.retry_after().filter(|_| failure.is_passing()) {
                         next = next.max(asked.min(RETRY_AFTER_LONGEST));
+                    }
+                    if answer.status == 429 {
+                        self.limiter.slow_down(next);
                     }
                     failure
                 }

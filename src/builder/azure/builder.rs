@@ -7,9 +7,9 @@ use crate::machine::{self, os_disk};
 use crate::preflight::{self, Found};
 use crate::remove::{begin_group, command, remove_all};
 use crate::work::{PROVIDER, Work, last};
+use image_action_engine::ask::Choice;
 use image_action_engine::component::Image;
 use image_action_engine::ledger::Item;
-use image_action_engine::run::OnError;
 use image_action_engine::{
     Artifact, Block, BuildContext, Builder, CancellationToken, Config, Error, Event, Facts, PrepareContext, Result,
 };
@@ -92,12 +92,11 @@ fn left(work: &Work<'_>) -> Vec<Item> {
 
 /// Removes what is left of a build that failed, unless it is to stay for somebody to look at.
 async fn give_up(work: &Work<'_>, e: &Error) {
-    let stays = matches!(work.cx.run.on_error, OnError::Abort | OnError::RunCleanupProvisioner) && !e.is_cancelled();
     let items = left(work);
     if items.is_empty() {
         return;
     }
-    if stays {
+    if work.cx.choose("build", e, false).await == Choice::Abort {
         items.iter().for_each(|i| tell_left(work.cx, i, None));
     } else {
         work.cx.say("Removing what the build made");
@@ -133,14 +132,16 @@ fn tell_left(cx: &BuildContext, item: &Item, why: Option<&Error>) {
 /// The whole way.
 async fn build(work: &Work<'_>) -> Result<Option<Artifact>> {
     let cx = work.cx;
-    let (found, key) = tokio::try_join!(preflight::look(work), machine::key(work.config))?;
+    let look = || async { tokio::try_join!(preflight::look(work), machine::key(work.config)) };
+    let (found, key) = cx.step("looking things up", look).await?;
     cx.message(format!("Source image: {}", found.source.name));
     cx.phase("making the machine");
-    machine::group(work, &found.location).await?;
-    let interface = machine::network(work, &found).await?;
+    cx.step("making the resource group", || machine::group(work, &found.location)).await?;
+    let interface = cx.step("making the network", || machine::network(work, &found)).await?;
     let named = named_key(work)?;
     let key = key.as_ref().map(|k| &k.key);
-    let made = machine::launch(work, &found, &interface, named.as_ref().or(key)).await?;
+    let launch = || machine::launch(work, &found, &interface, named.as_ref().or(key));
+    let made = cx.step("making the machine", launch).await?;
     let mut known = facts(work, &found);
     provision(work, key, &mut known).await?;
 
@@ -149,7 +150,7 @@ async fn build(work: &Work<'_>) -> Result<Option<Artifact>> {
         clean(work, left(work)).await;
         return Ok(None);
     }
-    image::stop(work).await?;
+    cx.step("stopping the machine", || image::stop(work)).await?;
     let images = image::make(work, &made, &found.location).await?;
     let disk = os_disk(&made);
     keep(work, &images, disk.as_deref())?;

@@ -57,7 +57,9 @@ impl Endpoints {
         let url = url.ok_or_else(|| wrong(format!("the metadata host \"{host}\" is no URL")))?;
         let name = format!("GET the metadata of {host}");
         let call = Call::new(Method::GET, url);
-        let answer = image_action_engine::wait::retry(
+        // The first call of all: an address that does not answer is told soon.
+        let answer = image_action_engine::wait::retry_up_to(
+            2,
             cancel,
             |e: &Error| e.kind == ErrorKind::Unreachable,
             || async { http.send(&call, None, &name).await.map_err(Error::from) },

@@ -19,6 +19,7 @@ mod cloud;
 mod compute;
 mod config;
 mod failure;
+mod find;
 mod http;
 mod image;
 mod machine;

@@ -1,13 +1,14 @@
 //! Removing what a build made: on failure, on cancel, in the post step and by `cleanup`, all by the same lines of the ledger.
 
 use crate::account::{Account, Record};
+use crate::find;
 use crate::operation;
 use crate::work::{PROVIDER, last};
 use futures_util::future::join_all;
-use image_action_engine::ledger::{Item, Ledger, State, Sweeper};
+use image_action_engine::ledger::{Found, Item, Ledger, Search, State, Sweeper};
 use image_action_engine::run::RunContext;
 use image_action_engine::wait::{POLL_PAUSES, pause, scaled};
-use image_action_engine::{CancellationToken, Error, Result};
+use image_action_engine::{CancellationToken, Env, Error, Result};
 use reqwest::Method;
 use std::time::Duration;
 
@@ -215,6 +216,12 @@ impl Sweeper for AzureSweeper {
             None => Ok(()),
             Some((_, e)) => Err(e),
         }
+    }
+    fn is_named(&self, env: &Env) -> bool {
+        find::is_named(env)
+    }
+    async fn find(&self, run: &RunContext, search: &Search) -> Result<Vec<Found>> {
+        find::find(run, search).await
     }
     fn command(&self, item: &Item) -> String {
         command(item)

@@ -191,7 +191,7 @@ pub fn noted<T>(entry: &Entry, result: std::result::Result<T, Failure>) -> Resul
 }
 
 /// The resource group of an id.
-fn place(id: &str) -> String {
+pub fn place(id: &str) -> String {
     id.split('/').nth(4).unwrap_or_default().to_owned()
 }
 

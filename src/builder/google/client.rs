@@ -2,6 +2,8 @@
 
 use crate::credentials::Identity;
 use crate::failure::{self, Asked, Failure};
+use crate::find::Listed;
+use crate::remove::Kind;
 use google_cloud_compute_v1::client::{
     Disks, GlobalOperations, Images, Instances, MachineTypes, Projects, ZoneOperations, Zones,
 };
@@ -11,14 +13,19 @@ use google_cloud_compute_v1::model::{
 use google_cloud_gax::options::RequestOptionsBuilder;
 use google_cloud_gax::paginator::ItemPaginator;
 use google_cloud_gax::retry_policy::NeverRetry;
-use image_action_engine::wait::{NOT_FOUND_GRACE, Poll, RETRY_ATTEMPTS, retry_up_to};
+use image_action_engine::wait::{NOT_FOUND_GRACE, Poll, RETRY_ATTEMPTS, RETRY_FIRST, Rate, limiter, retry_up_to};
 use image_action_engine::{CancellationToken, Error, ErrorKind};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long one attempt of a call may take. Google answers within seconds; only a broken network takes longer.
 const ATTEMPT: Duration = Duration::from_secs(30);
+
+/// How fast one project is asked. Compute Engine lets a project make 750 changes a minute, and twice as many reads ("Compute
+/// Engine rate quotas").
+const RATE: Rate = Rate { burst: 100, per_second: 12 };
 
 /// How often the first call of a build is tried in all: an address that is wrong is told within seconds.
 const FIRST_ATTEMPTS: u32 = 2;
@@ -65,11 +72,6 @@ pub(crate) struct Started {
     /// None for a global one.
     pub zone: Option<String>,
     pub operation: Operation,
-}
-
-fn asked(call: &'static str, resource: &str, project: &str, zone: Option<&str>) -> Asked {
-    let place = zone.map_or_else(|| project.to_owned(), |z| format!("{project}/{z}"));
-    Asked { call, resource: resource.to_owned(), place }
 }
 
 /// The agent that every request names.
@@ -121,44 +123,125 @@ impl Api {
         &self.0.identity
     }
 
-    /// Whether an image exists; the first call of a build.
-    pub async fn find_image(
-        &self,
-        project: &str,
-        name: &str,
-        cancel: &CancellationToken,
-    ) -> Result<Option<Image>, Failure> {
-        let asked = asked("images.get", name, project, None);
-        let found = calls(FIRST_ATTEMPTS, &asked, cancel, || {
-            self.0.images.get().set_project(project).set_image(name).with_user_agent(agent()).send()
-        });
-        missing_is_none(found.await)
+    /// Calls to what a project holds once: images, the project itself, its zones.
+    pub fn global<'a>(&'a self, project: &'a str, cancel: &'a CancellationToken) -> At<'a> {
+        At { clients: &self.0, project, zone: None, cancel, attempts: RETRY_ATTEMPTS }
     }
-    pub async fn image(&self, project: &str, name: &str, cancel: &CancellationToken) -> Result<Image, Failure> {
-        let asked = asked("images.get", name, project, None);
-        call(&asked, cancel, || {
-            self.0.images.get().set_project(project).set_image(name).with_user_agent(agent()).send()
-        })
-        .await
+    /// Calls to what a zone holds.
+    pub fn zonal<'a>(&'a self, project: &'a str, zone: &'a str, cancel: &'a CancellationToken) -> At<'a> {
+        At { zone: Some(zone), ..self.global(project, cancel) }
     }
-    pub async fn image_of_family(
-        &self,
-        project: &str,
-        family: &str,
-        cancel: &CancellationToken,
-    ) -> Result<Image, Failure> {
-        let asked = asked("images.getFromFamily", family, project, None);
-        call(&asked, cancel, || {
-            self.0.images.get_from_family().set_project(project).set_family(family).with_user_agent(agent()).send()
-        })
-        .await
+}
+
+/// Calls in one place, and what ends them. Every call has the same way: [`At::get`] for one that looks, [`At::begin`] and
+/// [`At::create`] for one that starts an operation.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    clients: &'a Inner,
+    project: &'a str,
+    /// None for what is global.
+    zone: Option<&'a str>,
+    cancel: &'a CancellationToken,
+    attempts: u32,
+}
+
+/// A request of the client library, sent under our name.
+macro_rules! sent {
+    ($request:expr) => {
+        $request.with_user_agent(agent()).send()
+    };
+}
+
+impl At<'_> {
+    /// The same, for the first call of a build.
+    #[must_use]
+    pub fn first(self) -> Self {
+        At { attempts: FIRST_ATTEMPTS, ..self }
+    }
+    fn asked(&self, call: &'static str, resource: &str) -> Asked {
+        let place = self.zone.map_or_else(|| self.project.to_owned(), |z| format!("{}/{z}", self.project));
+        Asked { call, resource: resource.to_owned(), place }
+    }
+    /// The zone, where there is one.
+    fn zone_name(&self) -> &str {
+        self.zone.unwrap_or_default()
+    }
+    fn started(&self, asked: Asked, operation: Operation) -> Started {
+        Started { asked, project: self.project.to_owned(), zone: self.zone.map(str::to_owned), operation }
+    }
+
+    /// Sends a request once, in its turn.
+    async fn attempt<T, F>(&self, asked: &Asked, sent: F) -> Result<T, Failure>
+    where
+        F: Future<Output = Answer<T>>,
+    {
+        let limiter = limiter(&format!("gcp compute {}", self.project), RATE);
+        limiter.pass(self.cancel).await?;
+        let answer = match tokio::time::timeout(ATTEMPT, sent).await {
+            Ok(answer) => answer.map_err(|e| failure::read(asked, &e)),
+            Err(_) => Err(failure::too_slow(asked, ATTEMPT)),
+        };
+        if answer.as_ref().is_err_and(|e| e.throttled) {
+            limiter.slow_down(RETRY_FIRST);
+        }
+        answer
+    }
+    /// One call that looks at something, tried as often as its failures are worth it.
+    async fn get<T, F, Fut>(&self, call: &'static str, resource: &str, mut send: F) -> Result<T, Failure>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Answer<T>>,
+    {
+        let asked = self.asked(call, resource);
+        retry_up_to(self.attempts, self.cancel, |e: &Failure| e.transient, || self.attempt(&asked, send())).await
+    }
+    /// One call that begins an operation; all attempts carry one id, so that Google does it once.
+    async fn begin<F, Fut>(&self, call: &'static str, resource: &str, send: F) -> Result<Started, Failure>
+    where
+        F: Fn(String) -> Fut,
+        Fut: Future<Output = Answer<Operation>>,
+    {
+        let id = request_id();
+        let operation = self.get(call, resource, || send(id.clone())).await?;
+        Ok(self.started(self.asked(call, resource), operation))
+    }
+    /// One call that makes something: when the build is cancelled meanwhile, its answer is still awaited for a moment.
+    async fn create<F, Fut>(&self, call: &'static str, name: Option<&str>, send: F) -> Result<Started, Failure>
+    where
+        F: Fn(String) -> Fut,
+        Fut: Future<Output = Answer<Operation>>,
+    {
+        if self.cancel.is_cancelled() {
+            return Err(Failure { uncertain: false, ..Error::cancelled().into() });
+        }
+        let (asked, id) = (self.asked(call, name.unwrap_or_default()), request_id());
+        let late = CancellationToken::new();
+        let again = |e: &Failure| e.transient && !self.cancel.is_cancelled();
+        let work = retry_up_to(self.attempts, &late, again, || self.attempt(&asked, send(id.clone())));
+        let grace = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(CREATE_GRACE).await;
+        };
+        let operation = tokio::select! {
+            answer = work => answer?,
+            () = grace => return Err(Error::cancelled().into()),
+        };
+        Ok(self.started(asked, operation))
+    }
+
+    pub async fn image(&self, name: &str) -> Result<Image, Failure> {
+        let request = || self.clients.images.get().set_project(self.project).set_image(name);
+        self.get("images.get", name, || sent!(request())).await
+    }
+    pub async fn image_of_family(&self, family: &str) -> Result<Image, Failure> {
+        let request = || self.clients.images.get_from_family().set_project(self.project).set_family(family);
+        self.get("images.getFromFamily", family, || sent!(request())).await
     }
     /// All images that a filter lets through, of all pages.
-    pub async fn images(&self, project: &str, filter: &str, cancel: &CancellationToken) -> Result<Vec<Image>, Failure> {
-        let asked = asked("images.list", filter, project, None);
-        calls(FIRST_ATTEMPTS, &asked, cancel, || async {
-            let request = self.0.images.list().set_project(project).set_filter(filter).with_user_agent(agent());
-            let mut items = request.by_item();
+    pub async fn images(&self, filter: &str) -> Result<Vec<Image>, Failure> {
+        let request = || self.clients.images.list().set_project(self.project).set_filter(filter);
+        self.get("images.list", filter, || async {
+            let mut items = request().with_user_agent(agent()).by_item();
             let mut all = Vec::new();
             while let Some(image) = items.next().await {
                 all.push(image?);
@@ -167,264 +250,133 @@ impl Api {
         })
         .await
     }
-    pub async fn project(&self, project: &str, cancel: &CancellationToken) -> Result<Project, Failure> {
-        let asked = asked("projects.get", project, project, None);
-        call(&asked, cancel, || self.0.projects.get().set_project(project).with_user_agent(agent()).send()).await
-    }
-    pub async fn zone(&self, project: &str, zone: &str, cancel: &CancellationToken) -> Result<Zone, Failure> {
-        let asked = asked("zones.get", zone, project, None);
-        call(&asked, cancel, || self.0.zones.get().set_project(project).set_zone(zone).with_user_agent(agent()).send())
-            .await
-    }
-    pub async fn machine_type(
-        &self,
-        project: &str,
-        zone: &str,
-        name: &str,
-        cancel: &CancellationToken,
-    ) -> Result<MachineType, Failure> {
-        let asked = asked("machineTypes.get", name, project, Some(zone));
-        call(&asked, cancel, || {
-            let request = self.0.machine_types.get().set_project(project).set_zone(zone).set_machine_type(name);
-            request.with_user_agent(agent()).send()
-        })
-        .await
-    }
-    pub async fn instance(
-        &self,
-        project: &str,
-        zone: &str,
-        name: &str,
-        cancel: &CancellationToken,
-    ) -> Result<Instance, Failure> {
-        let asked = asked("instances.get", name, project, Some(zone));
-        call(&asked, cancel, || {
-            self.0
-                .instances
-                .get()
-                .set_project(project)
-                .set_zone(zone)
-                .set_instance(name)
-                .with_user_agent(agent())
-                .send()
-        })
-        .await
-    }
-    pub async fn disk(
-        &self,
-        project: &str,
-        zone: &str,
-        name: &str,
-        cancel: &CancellationToken,
-    ) -> Result<Option<Disk>, Failure> {
-        let asked = asked("disks.get", name, project, Some(zone));
-        let found = call(&asked, cancel, || {
-            self.0.disks.get().set_project(project).set_zone(zone).set_disk(name).with_user_agent(agent()).send()
-        });
-        missing_is_none(found.await)
-    }
-    /// What the first serial port has shown.
-    pub async fn serial_port(
-        &self,
-        project: &str,
-        zone: &str,
-        name: &str,
-        cancel: &CancellationToken,
-    ) -> Result<String, Failure> {
-        let asked = asked("instances.getSerialPortOutput", name, project, Some(zone));
-        let output = call(&asked, cancel, || {
-            let request = self.0.instances.get_serial_port_output().set_project(project).set_zone(zone);
-            request.set_instance(name).with_user_agent(agent()).send()
-        });
-        Ok(output.await?.contents.unwrap_or_default())
-    }
-
-    pub async fn insert_instance(
-        &self,
-        project: &str,
-        zone: &str,
-        body: &Instance,
-        cancel: &CancellationToken,
-    ) -> Result<Started, Failure> {
-        let asked = asked("instances.insert", body.name.as_deref().unwrap_or_default(), project, Some(zone));
-        let id = request_id();
-        let operation = create(&asked, cancel, || {
-            let request = self.0.instances.insert().set_project(project).set_zone(zone).set_body(body.clone());
-            request.set_request_id(&id).with_user_agent(agent()).send()
-        });
-        Ok(Started { operation: operation.await?, asked, project: project.into(), zone: Some(zone.into()) })
-    }
-    pub async fn insert_disk(
-        &self,
-        project: &str,
-        zone: &str,
-        body: &Disk,
-        cancel: &CancellationToken,
-    ) -> Result<Started, Failure> {
-        let asked = asked("disks.insert", body.name.as_deref().unwrap_or_default(), project, Some(zone));
-        let id = request_id();
-        let operation = create(&asked, cancel, || {
-            let request = self.0.disks.insert().set_project(project).set_zone(zone).set_body(body.clone());
-            request.set_request_id(&id).with_user_agent(agent()).send()
-        });
-        Ok(Started { operation: operation.await?, asked, project: project.into(), zone: Some(zone.into()) })
-    }
-    pub async fn insert_image(
-        &self,
-        project: &str,
-        body: &Image,
-        cancel: &CancellationToken,
-    ) -> Result<Started, Failure> {
-        let asked = asked("images.insert", body.name.as_deref().unwrap_or_default(), project, None);
-        let id = request_id();
-        let operation = create(&asked, cancel, || {
-            let request = self.0.images.insert().set_project(project).set_body(body.clone());
-            request.set_request_id(&id).with_user_agent(agent()).send()
-        });
-        Ok(Started { operation: operation.await?, asked, project: project.into(), zone: None })
-    }
-    pub async fn set_metadata(
-        &self,
-        project: &str,
-        zone: &str,
-        name: &str,
-        body: &Metadata,
-        cancel: &CancellationToken,
-    ) -> Result<Started, Failure> {
-        let asked = asked("instances.setMetadata", name, project, Some(zone));
-        let id = request_id();
-        let operation = call(&asked, cancel, || {
-            let request = self.0.instances.set_metadata().set_project(project).set_zone(zone).set_instance(name);
-            request.set_body(body.clone()).set_request_id(&id).with_user_agent(agent()).send()
-        });
-        Ok(Started { operation: operation.await?, asked, project: project.into(), zone: Some(zone.into()) })
-    }
-    pub async fn deprecate(
-        &self,
-        project: &str,
-        name: &str,
-        body: &DeprecationStatus,
-        cancel: &CancellationToken,
-    ) -> Result<Started, Failure> {
-        let asked = asked("images.deprecate", name, project, None);
-        let id = request_id();
-        let operation = call(&asked, cancel, || {
-            let request = self.0.images.deprecate().set_project(project).set_image(name).set_body(body.clone());
-            request.set_request_id(&id).with_user_agent(agent()).send()
-        });
-        Ok(Started { operation: operation.await?, asked, project: project.into(), zone: None })
-    }
-    pub async fn delete_instance(
-        &self,
-        project: &str,
-        zone: &str,
-        name: &str,
-        cancel: &CancellationToken,
-    ) -> Result<Started, Failure> {
-        let asked = asked("instances.delete", name, project, Some(zone));
-        let id = request_id();
-        let operation = call(&asked, cancel, || {
-            let request = self.0.instances.delete().set_project(project).set_zone(zone).set_instance(name);
-            request.set_request_id(&id).with_user_agent(agent()).send()
-        });
-        Ok(Started { operation: operation.await?, asked, project: project.into(), zone: Some(zone.into()) })
-    }
-    pub async fn delete_disk(
-        &self,
-        project: &str,
-        zone: &str,
-        name: &str,
-        cancel: &CancellationToken,
-    ) -> Result<Started, Failure> {
-        let asked = asked("disks.delete", name, project, Some(zone));
-        let id = request_id();
-        let operation = call(&asked, cancel, || {
-            let request = self.0.disks.delete().set_project(project).set_zone(zone).set_disk(name);
-            request.set_request_id(&id).with_user_agent(agent()).send()
-        });
-        Ok(Started { operation: operation.await?, asked, project: project.into(), zone: Some(zone.into()) })
-    }
-    pub async fn delete_image(
-        &self,
-        project: &str,
-        name: &str,
-        cancel: &CancellationToken,
-    ) -> Result<Started, Failure> {
-        let asked = asked("images.delete", name, project, None);
-        let id = request_id();
-        let operation = call(&asked, cancel, || {
-            let request = self.0.images.delete().set_project(project).set_image(name);
-            request.set_request_id(&id).with_user_agent(agent()).send()
-        });
-        Ok(Started { operation: operation.await?, asked, project: project.into(), zone: None })
-    }
-
-    /// Operations on a resource that are not done yet; `resource` is the end of its path (`instances/NAME`).
-    pub async fn pending(
-        &self,
-        project: &str,
-        zone: Option<&str>,
-        resource: &str,
-        cancel: &CancellationToken,
-    ) -> Result<Vec<Started>, Failure> {
-        let filter = format!("targetLink eq \".*/{resource}\"");
-        let what = asked("operations.list", resource, project, zone);
-        let all: Vec<Operation> = match zone {
-            Some(zone) => {
-                let list = || {
-                    self.0
-                        .zone_operations
-                        .list()
-                        .set_project(project)
-                        .set_zone(zone)
-                        .set_filter(&filter)
-                        .with_user_agent(agent())
-                        .send()
-                };
-                call(&what, cancel, list).await?.items
+    /// All instances of all zones that a filter lets through.
+    pub async fn all_instances(&self, filter: &str) -> Result<Vec<Listed>, Failure> {
+        let request = || self.clients.instances.aggregated_list().set_project(self.project).set_filter(filter);
+        let mut all = Vec::new();
+        let mut page = String::new();
+        loop {
+            let send = || sent!(request().set_page_token(&page));
+            let list = self.get("instances.aggregatedList", filter, send).await?;
+            for i in list.items.into_values().flat_map(|scope| scope.instances) {
+                all.push(listed(Kind::Instance, i.name, i.zone, i.labels));
             }
-            None => {
-                let list = || {
-                    self.0
-                        .global_operations
-                        .list()
-                        .set_project(project)
-                        .set_filter(&filter)
-                        .with_user_agent(agent())
-                        .send()
-                };
-                call(&what, cancel, list).await?.items
-            }
-        };
-        let open = all.into_iter().filter(|o| o.status != Some(operation::Status::Done));
-        let started = open.map(|operation| Started {
-            asked: asked("operation", resource, project, zone),
-            project: project.into(),
-            zone: zone.map(str::to_owned),
-            operation,
-        });
-        Ok(started.collect())
-    }
-    async fn operation(&self, started: &Started, cancel: &CancellationToken) -> Result<Operation, Failure> {
-        let name = started.operation.name.clone().unwrap_or_default();
-        let what = asked("operations.get", &name, &started.project, started.zone.as_deref());
-        match &started.zone {
-            Some(zone) => {
-                call(&what, cancel, || {
-                    let request = self.0.zone_operations.get().set_project(&started.project).set_zone(zone);
-                    request.set_operation(&name).with_user_agent(agent()).send()
-                })
-                .await
-            }
-            None => {
-                call(&what, cancel, || {
-                    let request = self.0.global_operations.get().set_project(&started.project);
-                    request.set_operation(&name).with_user_agent(agent()).send()
-                })
-                .await
+            page = list.next_page_token.unwrap_or_default();
+            if page.is_empty() {
+                return Ok(all);
             }
         }
     }
+    /// All disks of all zones that a filter lets through.
+    pub async fn all_disks(&self, filter: &str) -> Result<Vec<Listed>, Failure> {
+        let request = || self.clients.disks.aggregated_list().set_project(self.project).set_filter(filter);
+        let mut all = Vec::new();
+        let mut page = String::new();
+        loop {
+            let send = || sent!(request().set_page_token(&page));
+            let list = self.get("disks.aggregatedList", filter, send).await?;
+            for d in list.items.into_values().flat_map(|scope| scope.disks) {
+                all.push(listed(Kind::Disk, d.name, d.zone, d.labels));
+            }
+            page = list.next_page_token.unwrap_or_default();
+            if page.is_empty() {
+                return Ok(all);
+            }
+        }
+    }
+    pub async fn project(&self) -> Result<Project, Failure> {
+        let request = || self.clients.projects.get().set_project(self.project);
+        self.get("projects.get", self.project, || sent!(request())).await
+    }
+    pub async fn zone(&self, zone: &str) -> Result<Zone, Failure> {
+        let request = || self.clients.zones.get().set_project(self.project).set_zone(zone);
+        self.get("zones.get", zone, || sent!(request())).await
+    }
+    pub async fn machine_type(&self, name: &str) -> Result<MachineType, Failure> {
+        let request = || self.clients.machine_types.get().set_project(self.project).set_zone(self.zone_name());
+        self.get("machineTypes.get", name, || sent!(request().set_machine_type(name))).await
+    }
+    pub async fn instance(&self, name: &str) -> Result<Instance, Failure> {
+        let request = || self.clients.instances.get().set_project(self.project).set_zone(self.zone_name());
+        self.get("instances.get", name, || sent!(request().set_instance(name))).await
+    }
+    pub async fn disk(&self, name: &str) -> Result<Disk, Failure> {
+        let request = || self.clients.disks.get().set_project(self.project).set_zone(self.zone_name());
+        self.get("disks.get", name, || sent!(request().set_disk(name))).await
+    }
+    /// What the first serial port has shown.
+    pub async fn serial_port(&self, name: &str) -> Result<String, Failure> {
+        let request =
+            || self.clients.instances.get_serial_port_output().set_project(self.project).set_zone(self.zone_name());
+        let output = self.get("instances.getSerialPortOutput", name, || sent!(request().set_instance(name)));
+        Ok(output.await?.contents.unwrap_or_default())
+    }
+
+    pub async fn insert_instance(&self, body: &Instance) -> Result<Started, Failure> {
+        let request = || self.clients.instances.insert().set_project(self.project).set_zone(self.zone_name());
+        let send = |id| sent!(request().set_body(body.clone()).set_request_id(id));
+        self.create("instances.insert", body.name.as_deref(), send).await
+    }
+    pub async fn insert_disk(&self, body: &Disk) -> Result<Started, Failure> {
+        let request = || self.clients.disks.insert().set_project(self.project).set_zone(self.zone_name());
+        let send = |id| sent!(request().set_body(body.clone()).set_request_id(id));
+        self.create("disks.insert", body.name.as_deref(), send).await
+    }
+    pub async fn insert_image(&self, body: &Image) -> Result<Started, Failure> {
+        let request = || self.clients.images.insert().set_project(self.project);
+        let send = |id| sent!(request().set_body(body.clone()).set_request_id(id));
+        self.create("images.insert", body.name.as_deref(), send).await
+    }
+    pub async fn set_metadata(&self, name: &str, body: &Metadata) -> Result<Started, Failure> {
+        let request = || self.clients.instances.set_metadata().set_project(self.project).set_zone(self.zone_name());
+        let send = |id| sent!(request().set_instance(name).set_body(body.clone()).set_request_id(id));
+        self.begin("instances.setMetadata", name, send).await
+    }
+    pub async fn deprecate(&self, name: &str, body: &DeprecationStatus) -> Result<Started, Failure> {
+        let request = || self.clients.images.deprecate().set_project(self.project).set_image(name);
+        let send = |id| sent!(request().set_body(body.clone()).set_request_id(id));
+        self.begin("images.deprecate", name, send).await
+    }
+    pub async fn delete_instance(&self, name: &str) -> Result<Started, Failure> {
+        let request = || self.clients.instances.delete().set_project(self.project).set_zone(self.zone_name());
+        self.begin("instances.delete", name, |id| sent!(request().set_instance(name).set_request_id(id))).await
+    }
+    pub async fn delete_disk(&self, name: &str) -> Result<Started, Failure> {
+        let request = || self.clients.disks.delete().set_project(self.project).set_zone(self.zone_name());
+        self.begin("disks.delete", name, |id| sent!(request().set_disk(name).set_request_id(id))).await
+    }
+    pub async fn delete_image(&self, name: &str) -> Result<Started, Failure> {
+        let request = || self.clients.images.delete().set_project(self.project).set_image(name);
+        self.begin("images.delete", name, |id| sent!(request().set_request_id(id))).await
+    }
+
+    /// Operations on a resource that are not done yet; `resource` is the end of its path (`instances/NAME`).
+    pub async fn pending(&self, resource: &str) -> Result<Vec<Started>, Failure> {
+        let filter = format!("targetLink eq \".*/{resource}\"");
+        let (zonal, global) = (&self.clients.zone_operations, &self.clients.global_operations);
+        let all: Vec<Operation> = if self.zone.is_some() {
+            let request = || zonal.list().set_project(self.project).set_zone(self.zone_name()).set_filter(&filter);
+            self.get("operations.list", resource, || sent!(request())).await?.items
+        } else {
+            let request = || global.list().set_project(self.project).set_filter(&filter);
+            self.get("operations.list", resource, || sent!(request())).await?.items
+        };
+        let open = all.into_iter().filter(|o| o.status != Some(operation::Status::Done));
+        Ok(open.map(|operation| self.started(self.asked("operation", resource), operation)).collect())
+    }
+    async fn operation(&self, name: &str) -> Result<Operation, Failure> {
+        let (zonal, global) = (&self.clients.zone_operations, &self.clients.global_operations);
+        if self.zone.is_some() {
+            let request = || zonal.get().set_project(self.project).set_zone(self.zone_name()).set_operation(name);
+            self.get("operations.get", name, || sent!(request())).await
+        } else {
+            let request = || global.get().set_project(self.project).set_operation(name);
+            self.get("operations.get", name, || sent!(request())).await
+        }
+    }
+}
+
+impl Api {
     /// Waits for an operation; one that is done with an error is a failure, whatever the HTTP status was.
     ///
     /// A look that is refused (the account may start operations and not see them for a moment) counts as "not done yet", for a
@@ -437,9 +389,11 @@ impl Api {
     ) -> Result<Operation, Failure> {
         let what = format!("{} to be done", started.asked);
         let begin = Instant::now();
+        let name = started.operation.name.as_deref().unwrap_or_default();
+        let at = At { zone: started.zone.as_deref(), ..self.global(&started.project, cancel) };
         let done = Poll::new(what, deadline)
             .longest_pause(OPERATION_PAUSE)
-            .until(cancel, async || match self.operation(started, cancel).await {
+            .until(cancel, async || match at.operation(name).await {
                 Ok(operation) if operation.status == Some(operation::Status::Done) => Ok(Some(operation)),
                 Ok(_) => Ok(None),
                 Err(e) if e.error.is_cancelled() => Err(e.error),
@@ -451,55 +405,21 @@ impl Api {
     }
 }
 
-fn missing_is_none<T>(found: Result<T, Failure>) -> Result<Option<T>, Failure> {
+/// What the client library answers.
+type Answer<T> = Result<T, google_cloud_gax::error::Error>;
+
+fn listed(kind: Kind, name: Option<String>, zone: Option<String>, labels: HashMap<String, String>) -> Listed {
+    // A zone is shown as its whole address.
+    let zone = zone.as_deref().and_then(|z| z.rsplit('/').next()).unwrap_or_default().to_owned();
+    Listed { kind, name: name.unwrap_or_default(), zone, labels }
+}
+
+/// Nothing where there is no such thing.
+pub(crate) fn missing_is_none<T>(found: Result<T, Failure>) -> Result<Option<T>, Failure> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(e) if e.is_not_found() => Ok(None),
         Err(e) => Err(e),
-    }
-}
-
-async fn attempt<T, F>(asked: &Asked, sent: F) -> Result<T, Failure>
-where
-    F: Future<Output = Result<T, google_cloud_gax::error::Error>>,
-{
-    match tokio::time::timeout(ATTEMPT, sent).await {
-        Ok(answer) => answer.map_err(|e| failure::read(asked, &e)),
-        Err(_) => Err(failure::too_slow(asked, ATTEMPT)),
-    }
-}
-
-async fn call<T, F, Fut>(asked: &Asked, cancel: &CancellationToken, send: F) -> Result<T, Failure>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, google_cloud_gax::error::Error>>,
-{
-    calls(RETRY_ATTEMPTS, asked, cancel, send).await
-}
-
-async fn calls<T, F, Fut>(attempts: u32, asked: &Asked, cancel: &CancellationToken, mut send: F) -> Result<T, Failure>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, google_cloud_gax::error::Error>>,
-{
-    retry_up_to(attempts, cancel, |e: &Failure| e.transient, || attempt(asked, send())).await
-}
-
-/// A call that makes something: when the build is cancelled meanwhile, its answer is still awaited for a moment.
-async fn create<T, F, Fut>(asked: &Asked, cancel: &CancellationToken, mut send: F) -> Result<T, Failure>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, google_cloud_gax::error::Error>>,
-{
-    if cancel.is_cancelled() {
-        return Err(Failure { uncertain: false, ..Error::cancelled().into() });
-    }
-    let late = CancellationToken::new();
-    let again = |e: &Failure| e.transient && !cancel.is_cancelled();
-    let work = retry_up_to(RETRY_ATTEMPTS, &late, again, || attempt(asked, send()));
-    tokio::select! {
-        answer = work => answer,
-        () = async { cancel.cancelled().await; tokio::time::sleep(CREATE_GRACE).await } => Err(Error::cancelled().into()),
     }
 }
 

@@ -53,7 +53,7 @@ impl DataSource for ImageSource {
         let custom = custom.or_else(|| run.env.get(crate::ENDPOINT_VARIABLE));
         let universe = &options.access.universe_domain;
         let api = Api::new(identity, &endpoint(custom, universe), universe).await?;
-        let images = api.images(&options.project_id, &options.filters, &run.cancel).await?;
+        let images = api.global(&options.project_id, &run.cancel).first().images(&options.filters).await?;
         let image = choose(images, options)?;
         let text = |t: Option<String>| Value::string(t.unwrap_or_default());
         let labels = image.labels.iter().map(|(k, v)| (Arc::from(k.as_str()), Value::string(v))).collect();

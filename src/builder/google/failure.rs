@@ -13,6 +13,8 @@ pub(crate) struct Failure {
     pub busy: bool,
     /// Whether the same call may work in a moment.
     pub transient: bool,
+    /// Whether Google says that we ask too often.
+    pub throttled: bool,
     /// Whether Google may have done it all the same: no answer arrived.
     pub uncertain: bool,
     /// As a failure of the build.
@@ -21,7 +23,7 @@ pub(crate) struct Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { status: None, busy: false, transient: false, uncertain: true, error }
+        Failure { status: None, busy: false, transient: false, throttled: false, uncertain: true, error }
     }
 }
 
@@ -61,7 +63,7 @@ pub(crate) fn read(asked: &Asked, error: &google_cloud_gax::error::Error) -> Fai
             // What we have said ourselves, we have said in full.
             Some(own) => {
                 let error = own.clone().context(format_args!("{asked} needs a token"));
-                Failure { status: None, busy: false, transient: false, uncertain: false, error }
+                Failure { status: None, busy: false, transient: false, throttled: false, uncertain: false, error }
             }
             None => no_token(asked, &root(error)),
         };
@@ -73,13 +75,20 @@ pub(crate) fn read(asked: &Asked, error: &google_cloud_gax::error::Error) -> Fai
             if error.is_deserialization() {
                 let failed = Error::failed(format!("{asked} got an answer that cannot be read: {why}"))
                     .hint("something between here and Google answers in its place; look at proxies and endpoints");
-                return Failure { status: None, busy: false, transient: false, uncertain: true, error: failed };
+                return Failure {
+                    status: None,
+                    busy: false,
+                    transient: false,
+                    throttled: false,
+                    uncertain: true,
+                    error: failed,
+                };
             }
             let what = format!("{asked} got no answer: {why}");
             let error = Error::new(ErrorKind::Unreachable, what).hint(
                 "check the network and HTTPS_PROXY; custom_endpoints and CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE change the address",
             );
-            Failure { status: None, busy: false, transient: true, uncertain: true, error }
+            Failure { status: None, busy: false, transient: true, throttled: false, uncertain: true, error }
         }
     }
 }
@@ -88,13 +97,13 @@ pub(crate) fn read(asked: &Asked, error: &google_cloud_gax::error::Error) -> Fai
 pub(crate) fn too_slow(asked: &Asked, after: std::time::Duration) -> Failure {
     let what = format!("{asked} got no answer within {}", image_action_engine::duration::show(after));
     let error = Error::new(ErrorKind::Unreachable, what).hint("check the network and HTTPS_PROXY");
-    Failure { status: None, busy: false, transient: true, uncertain: true, error }
+    Failure { status: None, busy: false, transient: true, throttled: false, uncertain: true, error }
 }
 
 fn no_token(asked: &Asked, why: &str) -> Failure {
     let error = Error::new(ErrorKind::Credentials, format!("{asked} needs a token, and none could be had: {why}"))
         .hint("check the credentials; a token of GitHub's lives as long as its job, and needs permissions: id-token: write");
-    Failure { status: None, busy: false, transient: false, uncertain: false, error }
+    Failure { status: None, busy: false, transient: false, throttled: false, uncertain: false, error }
 }
 
 /// Our own failure among the causes.
@@ -138,7 +147,7 @@ pub(crate) fn refused(asked: &Asked, status: u16, message: &str) -> Failure {
     if let Some(hint) = hint(status, throttled, message) {
         error = error.hint(hint);
     }
-    Failure { status: Some(status), busy, transient, uncertain: status >= 500, error }
+    Failure { status: Some(status), busy, transient, throttled, uncertain: status >= 500, error }
 }
 
 fn kind(status: u16, throttled: bool) -> ErrorKind {
@@ -206,7 +215,7 @@ pub(crate) fn operation(asked: &Asked, operation: Operation) -> Result<Operation
     if let Some(hint) = operation_hint(&codes) {
         failed = failed.hint(hint);
     }
-    Err(Failure { status, busy: false, transient: false, uncertain: false, error: failed })
+    Err(Failure { status, busy: false, transient: false, throttled: false, uncertain: false, error: failed })
 }
 
 fn operation_hint(codes: &[&str]) -> Option<&'static str> {

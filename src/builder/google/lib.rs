@@ -9,6 +9,7 @@ mod credentials;
 mod data;
 mod failure;
 mod federation;
+mod find;
 mod metadata;
 mod oslogin;
 mod remove;

@@ -89,14 +89,14 @@ async fn send(api: &Api, asked: &Asked, request: &reqwest::RequestBuilder) -> Re
     let wrong = |why: String| {
         let error = Error::new(ErrorKind::Unreachable, format!("{asked} got no answer: {why}"))
             .hint("check the network and HTTPS_PROXY");
-        Failure { status: None, busy: false, transient: true, uncertain: true, error }
+        Failure { status: None, busy: false, transient: true, throttled: false, uncertain: true, error }
     };
     let headers = credentials::headers(&api.identity().credentials).await.map_err(|e| {
         let error = match failure::own(&e) {
             Some(own) => own.clone().context(format_args!("{asked} needs a token")),
             None => Error::new(ErrorKind::Credentials, format!("{asked} needs a token, and none could be had: {e}")),
         };
-        Failure { status: None, busy: false, transient: false, uncertain: false, error }
+        Failure { status: None, busy: false, transient: false, throttled: false, uncertain: false, error }
     })?;
     // Only a streamed body cannot be cloned, and there is none here.
     let request = request.try_clone().ok_or_else(|| wrong("the request cannot be repeated".to_owned()))?;

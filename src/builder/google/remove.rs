@@ -1,6 +1,6 @@
 //! Removing what a build made, in whatever state it is: still being made, in use, gone already.
 
-use crate::client::{Api, Started};
+use crate::client::{Api, At, Started};
 use crate::failure::Failure;
 use image_action_engine::wait::{pause, scaled};
 use image_action_engine::{CancellationToken, Error, ErrorKind, Result, duration};
@@ -58,21 +58,25 @@ impl Thing {
         let zone = if self.zone.is_empty() { String::new() } else { format!(" --zone {}", self.zone) };
         format!("gcloud compute {}s delete {}{zone} --project {} --quiet", self.kind.name(), self.name, self.project)
     }
-    fn zone(&self) -> Option<&str> {
-        (!self.zone.is_empty()).then_some(self.zone.as_str())
+    fn at<'a>(&'a self, api: &'a Api, cancel: &'a CancellationToken) -> At<'a> {
+        match self.kind {
+            Kind::Image => api.global(&self.project, cancel),
+            Kind::Instance | Kind::Disk => api.zonal(&self.project, &self.zone, cancel),
+        }
     }
     async fn delete(&self, api: &Api, cancel: &CancellationToken) -> Result<Started, Failure> {
+        let at = self.at(api, cancel);
         match self.kind {
-            Kind::Instance => api.delete_instance(&self.project, &self.zone, &self.name, cancel).await,
-            Kind::Disk => api.delete_disk(&self.project, &self.zone, &self.name, cancel).await,
-            Kind::Image => api.delete_image(&self.project, &self.name, cancel).await,
+            Kind::Instance => at.delete_instance(&self.name).await,
+            Kind::Disk => at.delete_disk(&self.name).await,
+            Kind::Image => at.delete_image(&self.name).await,
         }
     }
     /// Waits for what is going on with it; says whether something was.
     async fn settle(&self, api: &Api, patience: Duration, cancel: &CancellationToken) -> Result<bool> {
         let path = format!("{}s/{}", self.kind.name(), self.name);
         // Without the permission to list, the resource itself says when it is ready.
-        let Ok(pending) = api.pending(&self.project, self.zone(), &path, cancel).await else { return Ok(false) };
+        let Ok(pending) = self.at(api, cancel).pending(&path).await else { return Ok(false) };
         let any = !pending.is_empty();
         for started in pending {
             match api.wait(&started, patience, cancel).await {

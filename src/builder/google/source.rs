@@ -48,10 +48,11 @@ pub(crate) async fn image(api: &Api, config: &Googlecompute, cancel: &Cancellati
     let by_name = !options.source_image.is_empty();
     let mut refusals = Vec::new();
     for project in &projects {
+        let at = api.global(project, cancel);
         let found = if by_name {
-            api.image(project, &options.source_image, cancel).await
+            at.image(&options.source_image).await
         } else {
-            api.image_of_family(project, &options.source_image_family, cancel).await
+            at.image_of_family(&options.source_image_family).await
         };
         match found {
             Ok(image) if image.self_link.is_some() => return Ok(image),

@@ -3,13 +3,14 @@
 use crate::client::Api;
 use crate::config::Authentication;
 use crate::credentials;
+use crate::find;
 use crate::oslogin::{self, Key};
 use crate::remove::{Kind, Thing};
 use async_trait::async_trait;
 use image_action_engine::config::Block;
-use image_action_engine::ledger::{Item, State, Sweeper};
+use image_action_engine::ledger::{Found, Item, Search, State, Sweeper};
 use image_action_engine::run::RunContext;
-use image_action_engine::{CancellationToken, Config, Error, ErrorKind, Result};
+use image_action_engine::{CancellationToken, Config, Env, Error, ErrorKind, Result};
 use std::time::Duration;
 
 /// How long the removal of one resource may take.
@@ -65,6 +66,12 @@ impl Sweeper for GoogleSweeper {
         let Some(fingerprint) = fingerprint else { return Ok(()) };
         oslogin::forget(&api, &Key { email: email.to_owned(), fingerprint, endpoint: endpoint.to_owned() }, &cancel)
             .await
+    }
+    fn is_named(&self, env: &Env) -> bool {
+        find::is_named(env)
+    }
+    async fn find(&self, run: &RunContext, search: &Search) -> Result<Vec<Found>> {
+        find::find(run, search).await
     }
     fn command(&self, item: &Item) -> String {
         match thing(item) {

@@ -22,7 +22,7 @@ pub async fn run(session: Session) -> Exit {
     let Some(ledger) = session.env.get("STATE_ledger").map(PathBuf::from) else {
         // The main step has not come so far as to make anything, or the runner has lost what it kept.
         let state = super::state(&session);
-        return cleanup::run(session, CleanupArgs { state }).await;
+        return cleanup::run(session, CleanupArgs { state, ..CleanupArgs::default() }).await;
     };
     let removed = remove(&session, &ledger).await;
     if let Err(e) = end_checks(&session, removed).await {
@@ -46,7 +46,7 @@ async fn remove(session: &Session, path: &Path) -> bool {
         return true;
     }
     wait_for_main(path).await;
-    cleanup::one(session, path).await
+    cleanup::one(session, path, false).await
 }
 
 /// Waits until the main step has let go of its ledger.

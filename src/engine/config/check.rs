@@ -135,20 +135,30 @@ pub fn check_values(body: &Block, schema: &Schema) -> Diagnostics {
 
 /// The options of a checked body that validate and are not acted on: a plan or a build must not go on with them.
 pub fn unsupported(body: &Block, schema: &Schema) -> Diagnostics {
-    let found = declared(body, schema, |f| f.unsupported);
-    found
-        .into_iter()
-        .filter(|(field, _)| !body.value(field.name).is_some_and(|v| says_nothing(v, field.default)))
-        .map(|(field, span)| {
-            Diagnostic::error(format!("The option {} is not supported yet", field.name))
-                .detail(
-                    "It is known, so the template is valid, but nothing here acts on it; without it the image would \
-                     be another one than the template asks for.",
-                )
-                .at(span)
-                .hint("remove it from the template, or build this source with Packer")
-        })
-        .collect()
+    let mut diags = Diagnostics::new();
+    let set = declared(body, schema, |f| f.unsupported).into_iter();
+    for (field, span) in set.filter(|(f, _)| !body.value(f.name).is_some_and(|v| says_nothing(v, f.default))) {
+        diags.push(refusal(&field, format!("The option {} is not supported yet", field.name), span));
+    }
+    walk(body, schema, &mut |field, attribute| {
+        let Some(attribute) = attribute else { return };
+        let text = attribute.value.as_str().unwrap_or_default();
+        if field.unsupported_values.iter().any(|v| v.eq_ignore_ascii_case(text)) {
+            let what = format!("{} = \"{text}\" is not supported yet", field.name);
+            diags.push(refusal(field, what, attribute.span.clone()));
+        }
+    });
+    diags
+}
+
+fn refusal(field: &Field, what: String, span: Option<Span>) -> Diagnostic {
+    Diagnostic::error(what)
+        .detail(
+            "It is known, so the template is valid, but nothing here acts on it; without it the image would be another \
+             one than the template asks for.",
+        )
+        .at(span)
+        .hint(field.instead.unwrap_or("remove it from the template, or build this source with Packer"))
 }
 
 /// Whether a value asks for no more than leaving it out: `false`, an empty text or collection, the default.
@@ -264,6 +274,8 @@ mod tests {
         place: Option<String>,
         #[config(unsupported)]
         turbo: bool,
+        #[config(unsupported_values = "steam, coal", instead = "use wind")]
+        drive: String,
         timeout: Duration,
         #[config(block)]
         disks: Vec<Disk>,
@@ -326,6 +338,16 @@ mod tests {
         assert_eq!(check_values(&checked, schema).len(), 1);
         assert_eq!(texts(&deprecated(&checked, schema)), ["The option place is deprecated [use region]"]);
         assert_eq!(unsupported(&checked, schema).len(), 1);
+        let drives = |text| check(body(vec![("drive", Value::string(text))], vec![]), schema).0;
+        assert_eq!(
+            texts(&unsupported(&drives("Coal"), schema))
+                .iter()
+                .map(|t| t.split(':').next().unwrap())
+                .collect::<Vec<_>>(),
+            ["drive = \"Coal\" is not supported yet"]
+        );
+        assert!(texts(&unsupported(&drives("steam"), schema))[0].ends_with("[use wind]"));
+        assert!(unsupported(&drives("wind"), schema).is_empty());
     }
 
     #[test]

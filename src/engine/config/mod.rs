@@ -127,6 +127,13 @@ pub struct Field {
     pub late: bool,
     /// Whether it validates and is not acted on yet: plan and build stop with an error that names it.
     pub unsupported: bool,
+    /// Values, in any case of letters, that validate and are not acted on yet: plan and build stop the same way.
+    pub unsupported_values: &'static [&'static str],
+    /// What to do in place of what is unsupported.
+    pub instead: Option<&'static str>,
+    /// The unsupported value (`option = value`) beside which alone it has an effect: without that value it says nothing, in
+    /// Packer neither.
+    pub only_with: Option<&'static str>,
 }
 
 /// The options of a component or of a nested block.

@@ -103,9 +103,50 @@ pub fn provider(call: &Call, namespace: &str) -> Result<Response> {
 /// All groups.
 pub fn list(call: &Call) -> Result<Response> {
     call.check_version(arm::RESOURCES, "resourceGroups")?;
+    let wanted = tag_filter(call)?;
     let store = call.store();
-    let all: Vec<Value> = store.all(GROUP).map(Resource::show).collect();
+    let all: Vec<Value> = store.all(GROUP).map(Resource::show).filter(wanted).collect();
     Ok(Response::json(200, &json!({ "value": all })))
+}
+
+/// `$filter=tagName eq 'NAME'`, with `and tagValue eq 'VALUE'` behind it perhaps: what of it lets a resource through.
+fn tag_filter(call: &Call) -> Result<impl Fn(&Value) -> bool + use<>> {
+    let text = call.request.param("$filter").unwrap_or_default().to_owned();
+    let quoted =
+        |part: Option<&str>| part.and_then(|p| p.trim().strip_prefix('\'')?.strip_suffix('\'').map(str::to_owned));
+    let (first, second) = text.split_once(" and ").map_or((text.as_str(), None), |(a, b)| (a, Some(b)));
+    let name = quoted(first.strip_prefix("tagName eq "));
+    let value = second.map(|s| quoted(s.strip_prefix("tagValue eq ")));
+    if !text.is_empty() && name.is_none() || value == Some(None) {
+        return Err(Fail::new(
+            400,
+            "InvalidFilterInQueryString",
+            format!("Invalid $filter '{text}' specified in the query string."),
+        ));
+    }
+    Ok(move |resource: &Value| {
+        let tag = name.as_ref().map(|name| resource.get("tags").and_then(|t| t.get(name)).and_then(Value::as_str));
+        match (tag, value.as_ref().and_then(Option::as_ref)) {
+            (None, _) => true,
+            (Some(tag), None) => tag.is_some(),
+            (Some(tag), Some(value)) => tag == Some(value),
+        }
+    })
+}
+
+/// What all groups hold.
+pub fn everything(call: &Call) -> Result<Response> {
+    call.check_version(arm::RESOURCES, "resources")?;
+    let wanted = tag_filter(call)?;
+    let store = call.store();
+    let all: Vec<Value> =
+        store.all("").filter(|r| r.ty != GROUP && r.ty.matches('/').count() == 1).map(brief).filter(wanted).collect();
+    Ok(Response::json(200, &json!({ "value": all })))
+}
+
+/// A resource as lists of all types show it.
+fn brief(r: &Resource) -> Value {
+    json!({ "id": r.id, "name": name_of(&r.id), "type": r.ty, "location": r.location(), "tags": r.body.get("tags") })
 }
 
 /// What a group holds.
@@ -114,11 +155,7 @@ pub fn content(call: &Call, name: &str) -> Result<Response> {
     let id = format!("/subscriptions/{}/resourceGroups/{name}", call.subscription);
     let store = call.store();
     store.need_group(&id)?;
-    let all: Vec<Value> = store
-        .below(&id)
-        .filter(|r| r.ty.matches('/').count() == 1)
-        .map(|r| json!({ "id": r.id, "name": name_of(&r.id), "type": r.ty, "location": r.location(), "tags": r.body.get("tags") }))
-        .collect();
+    let all: Vec<Value> = store.below(&id).filter(|r| r.ty.matches('/').count() == 1).map(brief).collect();
     Ok(Response::json(200, &json!({ "value": all })))
 }
 

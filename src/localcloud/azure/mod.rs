@@ -155,6 +155,7 @@ fn manager(cloud: &Arc<Cloud>, request: &Request) -> Result<Response> {
     match lower.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] | ["locations"] => groups::subscriptions(&call, segments.len()),
         ["resourcegroups"] => groups::list(&call),
+        ["resources"] => groups::everything(&call),
         ["resourcegroups", _] => groups::one(&call, rest[1]),
         ["resourcegroups", _, "resources"] => groups::content(&call, rest[1]),
         ["operationresults", id] => arm::poll(&call, id, true),

@@ -121,6 +121,19 @@ fn read(cloud: &Arc<Cloud>, call: &Call<'_>, path: &[&str]) -> ApiResult {
             let mine = store.disks.keys().filter(|(p, zone, _)| p == id && zone == z);
             list("diskList", mine.filter_map(|k| disks::get(store, k).ok()).collect())
         }
+        ["aggregated", kind @ ("instances" | "disks")] => {
+            let instances = store.instances.iter().filter(|((p, ..), _)| p == id && *kind == "instances");
+            let disks = store.disks.keys().filter(|(p, ..)| p == id && *kind == "disks");
+            let mut all: Vec<Value> = instances.map(|(_, i)| i.doc.clone()).collect();
+            all.extend(disks.filter_map(|k| disks::get(store, k).ok()));
+            let list = page(
+                call.request,
+                &format!("compute#{}AggregatedList", &kind[..kind.len() - 1]),
+                &here,
+                all.into_iter(),
+            );
+            list.map(|list| by_scope(list, kind))
+        }
         ["zones", z, "disks", d] => disks::get(store, &key(z, d)),
         ["global", "images"] => {
             let mine = store.images.iter().filter(|((p, _), _)| p == id);
@@ -136,6 +149,20 @@ fn read(cloud: &Arc<Cloud>, call: &Call<'_>, path: &[&str]) -> ApiResult {
         [.., "operations", op] => operations::get(store, id, scope(path).ok_or_else(missing)?, op),
         _ => Err(ApiError::not_implemented(format!("GET {here}"))),
     }
+}
+
+/// A list of several zones as aggregated lists show it: by zone, one object each.
+fn by_scope(mut list: Value, kind: &str) -> Value {
+    let mut scopes = Map::new();
+    for item in list["items"].as_array().cloned().unwrap_or_default() {
+        let zone = item["zone"].as_str().and_then(|z| z.rsplit('/').next()).unwrap_or_default();
+        let scope = scopes.entry(format!("zones/{zone}")).or_insert_with(|| json!({ kind: [] }));
+        if let Some(items) = scope[kind].as_array_mut() {
+            items.push(item.clone());
+        }
+    }
+    list["items"] = Value::Object(scopes);
+    list
 }
 
 fn scope(path: &[&str]) -> Option<Scope> {

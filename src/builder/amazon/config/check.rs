@@ -1,8 +1,10 @@
 //! What the types of the options cannot say. Every rule is checked, and every breach is told, with its place.
 
 use super::{Access, Ami, BlockDevice, Ebs, Run};
+use image_action_engine::PrepareContext;
 use image_action_engine::config::{Block, UNKNOWN_TEXT};
 use image_action_lang::{Diagnostic, Diagnostics};
+use image_action_remote::CommunicatorConfig;
 use std::collections::BTreeSet;
 
 /// Shortest and longest name of an image, in bytes.
@@ -69,7 +71,7 @@ pub fn check_access(access: &Access, body: &Block) -> Diagnostics {
 }
 
 /// Rules of the builder's options.
-pub fn check_ebs(ebs: &Ebs, body: &Block) -> Diagnostics {
+pub fn check_ebs(ebs: &Ebs, body: &Block, cx: &PrepareContext) -> Diagnostics {
     let mut all = check_access(&ebs.access, body);
     let mut c = Checker::new(body);
     check_ami(&mut c, &ebs.ami, &ebs.access.region);
@@ -87,8 +89,10 @@ pub fn check_ebs(ebs: &Ebs, body: &Block) -> Diagnostics {
     }
     check_source(&mut c, &ebs.run);
     check_network(&mut c, &ebs.run);
-    check_instance(&mut c, &ebs.run);
+    check_instance(&mut c, &ebs.run, cx);
+    check_spot(&mut c, ebs);
     check_placement(&mut c, &ebs.run);
+    check_login(&mut c, &ebs.communicator);
     all.extend(c.found);
     all
 }
@@ -351,6 +355,70 @@ fn check_network(c: &mut Checker, run: &Run) {
     }
 }
 
+fn check_login(c: &mut Checker, login: &CommunicatorConfig) {
+    let kind = login.temporary_key_pair_type.as_str();
+    if !matches!(kind, "" | "rsa" | "ed25519" | UNKNOWN_TEXT) {
+        c.wrong("temporary_key_pair_type", format!("AWS makes no {kind} keys."), "use rsa or ed25519");
+    }
+    if !login.ssh_keypair_name.is_empty() && login.ssh_private_key_file.is_empty() {
+        // The password of a Windows machine is encrypted for the private key; an agent does not decrypt.
+        let decrypts = login.is_winrm() && login.winrm_password.is_empty();
+        if decrypts || !login.ssh_agent_auth {
+            c.wrong(
+                "ssh_keypair_name",
+                "AWS knows the public half of this key pair only; the private one is needed to log in.",
+                "set `ssh_private_key_file` (or `ssh_agent_auth = true`), or leave out `ssh_keypair_name` for a temporary key",
+            );
+        }
+    }
+}
+
+/// How a spot fleet chooses among its types.
+const SPOT_STRATEGIES: [&str; 5] =
+    ["lowest-price", "diversified", "capacity-optimized", "capacity-optimized-prioritized", "price-capacity-optimized"];
+
+fn check_spot(c: &mut Checker, ebs: &Ebs) {
+    let run = &ebs.run;
+    let price = run.spot_price.as_str();
+    for argument in ["spot_tags", "spot_tag", "fleet_tags", "fleet_tag"] {
+        if c.body.is_set(argument) && matches!(price, "" | "0") {
+            c.wrong(
+                argument,
+                format!("`{argument}` is for spot instances, and none is asked for."),
+                "set `spot_price`, or leave it out",
+            );
+        }
+    }
+    c.one_of("spot_allocation_strategy", &run.spot_allocation_strategy, &SPOT_STRATEGIES);
+    if run.block_duration_minutes % 60 != 0 {
+        c.wrong(
+            "block_duration_minutes",
+            "The duration is a multiple of 60 minutes.",
+            "leave it out: it has no effect",
+        );
+    }
+    let unlimited = run.enable_unlimited_credits || run.enable_t2_unlimited;
+    if !price.is_empty() && unlimited && run.instance_type.starts_with("t2.") {
+        c.wrong("enable_unlimited_credits", "Spot instances of type t2 have no unlimited credits.", "leave it out");
+    }
+    if !price.is_empty() && run.enable_nitro_enclave {
+        c.wrong("enable_nitro_enclave", "Spot instances have no enclaves.", "leave out `spot_price`");
+    }
+    if !matches!(price, "" | "0") {
+        for (argument, on) in
+            [("ena_support", ebs.ami.ena_support == Some(true)), ("sriov_support", ebs.ami.sriov_support)]
+        {
+            if on {
+                c.wrong(
+                    argument,
+                    "A spot instance cannot be changed, and this would change it.",
+                    "take a source image that has enhanced networking already",
+                );
+            }
+        }
+    }
+}
+
 /// Whether a text is an address with a prefix length.
 pub(crate) fn is_cidr(text: &str) -> bool {
     let Some((address, length)) = text.split_once('/') else { return false };
@@ -365,8 +433,13 @@ pub(crate) fn is_cidr(text: &str) -> bool {
 /// Families of instance types whose CPU credits can be unlimited.
 pub(crate) const BURSTABLE: [&str; 4] = ["t2.", "t3.", "t3a.", "t4g."];
 
-fn check_instance(c: &mut Checker, run: &Run) {
-    c.exclusive("user_data", "user_data_file", !run.user_data.is_empty() && !run.user_data_file.is_empty());
+fn check_instance(c: &mut Checker, run: &Run, cx: &PrepareContext) {
+    let file = run.user_data_file.as_str();
+    if !run.user_data.is_empty() && !file.is_empty() {
+        c.exclusive("user_data", "user_data_file", true);
+    } else if !file.is_empty() && !file.contains(UNKNOWN_TEXT) && !cx.path(file).exists() {
+        c.wrong("user_data_file", format!("There is no file {file}."), "paths start from the working directory");
+    }
     c.one_of("shutdown_behavior", &run.shutdown_behavior, &["stop", "terminate"]);
     if run.enable_nitro_enclave && run.instance_type.starts_with('t') {
         c.wrong("enable_nitro_enclave", format!("Instances of type {} have no enclaves.", run.instance_type), "");

@@ -224,7 +224,7 @@ pub struct Run {
     pub user_data_file: String,
     /// The name of the instance profile that the instance has. Left out: none.
     pub iam_instance_profile: String,
-    /// Does not ask IAM whether the instance profile exists.
+    /// Does not ask IAM whether the instance profile exists. It is never asked here: EC2 says so at the launch.
     pub skip_profile_validation: bool,
     /// Makes a temporary role and instance profile with this policy for the instance, and removes them after the build.
     #[config(block, unsupported)]
@@ -304,14 +304,20 @@ pub struct Run {
     #[config(deprecated = "nothing: AWS has no spot instances of a fixed duration any more")]
     pub block_duration_minutes: i64,
     /// How long the password of a Windows instance is waited for.
-    #[config(default = "20m")]
+    #[config(default = "20m", only_with = "communicator = winrm")]
     pub windows_password_timeout: Duration,
     /// Which address the build connects to: `public_ip`, `private_ip`, `public_dns`, `private_dns`, `ipv6`,
     /// `session_manager`. Left out: the public address, and the private one where there is none.
+    #[config(
+        unsupported_values = "session_manager",
+        instead = "use private_ip with ssh_bastion_host, or public_ip; or build this source with Packer"
+    )]
     pub ssh_interface: String,
     /// A pause before the session manager is asked for a session. Left out: none.
+    #[config(only_with = "ssh_interface = session_manager")]
     pub pause_before_ssm: Duration,
     /// The local port of the session manager's tunnel. Left out, or 0: any free one.
+    #[config(only_with = "ssh_interface = session_manager")]
     pub session_manager_port: i64,
     /// Block devices of the instance, beside or in place of those of the source image.
     #[config(block)]

@@ -11,7 +11,7 @@ use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types as ec2;
 use aws_sdk_ec2::types::{Image, ImageState, ResourceType};
 use futures_util::future::{join_all, try_join_all};
-use image_action_engine::ledger::{EXPIRES_TAG, Entry, RUN_TAG};
+use image_action_engine::ledger::{Entry, RUN_TAG};
 use image_action_engine::wait::{NOT_FOUND_GRACE, Poll};
 use image_action_engine::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -441,16 +441,7 @@ pub async fn keep(work: &Work<'_>, images: &[Made]) -> Result<()> {
         let ec2 = work.ec2_in(&image.region);
         let mut resources = vec![image.id.clone()];
         resources.extend(image.snapshots.iter().cloned());
-        let keys = [RUN_TAG, EXPIRES_TAG].map(|k| ec2::Tag::builder().key(k).build()).to_vec();
-        let request = ec2.client.delete_tags().set_resources(Some(resources.clone())).set_tags(Some(keys));
-        if let Err(failure) = ec2.call("DeleteTags", &image.id, || request.clone().send()).await {
-            if failure.error.kind != ErrorKind::Permission {
-                return Err(failure.into());
-            }
-            // Policies written for Packer allow CreateTags only.
-            let never = BTreeMap::from([(EXPIRES_TAG.to_owned(), "never".to_owned())]);
-            tag(&ec2, resources, &never).await?;
-        }
+        tags::keep_for_ever(&ec2, resources).await?;
         image.entry.kept()
     }))
     .await

@@ -14,10 +14,10 @@ use crate::{connect, network};
 use aws_sdk_ec2::types::{DeviceType, Image};
 use futures_util::future::try_join_all;
 use image::Made;
+use image_action_engine::ask::Choice;
 use image_action_engine::component::Image as ImageOf;
 use image_action_engine::config::Block;
 use image_action_engine::ledger::Item;
-use image_action_engine::run::OnError;
 use image_action_engine::{
     Artifact, BuildContext, Builder, Config, Error, ErrorKind, Event, Facts, PrepareContext, Result,
 };
@@ -39,7 +39,7 @@ struct EbsBuilder(Ebs);
 /// Everything that is wrong with its options.
 pub fn make_ebs(cx: &PrepareContext, body: &Block) -> Result<Box<dyn Builder>, Diagnostics> {
     let config = Ebs::decode(body);
-    let mut found = check_ebs(&config, body);
+    let mut found = check_ebs(&config, body, cx);
     found.extend(config.communicator.check(body, Username::Required, &cx.cwd, &cx.env));
     let (builder, warnings) = found.or_ok(Box::new(EbsBuilder(config)) as Box<dyn Builder>)?;
     for warning in warnings {
@@ -77,12 +77,12 @@ fn left(work: &Work<'_>) -> Vec<Item> {
 /// Removes what is left of a build that failed, unless it is to stay for somebody to look at. What is being removed already
 /// is left to whoever does it.
 async fn give_up(work: &Work<'_>, e: &Error, busy: &[String]) {
-    let stays = matches!(work.cx.run.on_error, OnError::Abort | OnError::RunCleanupProvisioner) && !e.is_cancelled();
     let mut items = left(work);
     items.retain(|i| !busy.contains(&i.key));
     if items.is_empty() || work.gave_up.swap(true, Ordering::Relaxed) {
         return;
     }
+    let stays = work.cx.choose("build", e, false).await == Choice::Abort;
     if stays {
         items.iter().for_each(|i| tell_left(work.cx, i, None));
     } else {
@@ -112,14 +112,19 @@ async fn build(work: &Work<'_>) -> Result<Option<Artifact>> {
     let cx = work.cx;
     cx.phase("looking things up");
     cx.say(format!("Building in {}", work.account.region()));
-    let (source, network, ()) =
-        tokio::try_join!(source(work), network::resolve(cx, &work.ec2, &work.config.run), check_before(work))?;
+    let (source, network, ()) = cx
+        .step("looking things up", || async {
+            tokio::try_join!(source(work), network::resolve(cx, &work.ec2, &work.config.run), check_before(work))
+        })
+        .await?;
     let late = Late::new(cx, work.account.region(), &source);
     let run_tags = work.run_tags(&late)?;
 
     cx.phase("making the instance");
-    let (key, groups) =
-        tokio::try_join!(machine::key_pair(work, &run_tags), machine::security_groups(work, &network, &run_tags))?;
+    let (key, groups) = tokio::try_join!(
+        cx.step("making the key pair", || machine::key_pair(work, &run_tags)),
+        cx.step("making the security group", || machine::security_groups(work, &network, &run_tags))
+    )?;
     let launch = Launch {
         source: &source,
         network: &network,
@@ -128,7 +133,7 @@ async fn build(work: &Work<'_>) -> Result<Option<Artifact>> {
         tags: &run_tags,
         late: &late,
     };
-    let instance = machine::launch(work, &launch).await?;
+    let instance = cx.step("launching the instance", || machine::launch(work, &launch)).await?;
     let id = text(instance.instance_id());
 
     let mut known = facts(work.account.region(), &source);
@@ -139,8 +144,8 @@ async fn build(work: &Work<'_>) -> Result<Option<Artifact>> {
         clean(cx, work.account, &work.waits, left(work)).await;
         return Ok(None);
     }
-    machine::stop(work, &id).await?;
-    machine::modify(work, &id).await?;
+    cx.step("stopping the instance", || machine::stop(work, &id)).await?;
+    cx.step("modifying the instance", || machine::modify(work, &id)).await?;
     cx.phase("making the image");
     let first = image::create(work, &id, &run_tags).await?;
 
@@ -189,7 +194,8 @@ async fn images_of(work: &Work<'_>, first: Made, late: &Late) -> Result<Vec<Made
         items.retain(|i| i.key == made.entry.key);
         clean(work.cx, work.account, &work.waits, items).await;
     };
-    let (finished, ()) = tokio::join!(image::finish(work, &images, late), removed);
+    let (finished, ()) =
+        tokio::join!(work.cx.step("sharing and tagging", || image::finish(work, &images, late)), removed);
     finished?;
     work.cx.check_cancel()?;
     image::keep(work, &images).await?;

@@ -75,7 +75,7 @@ pub fn check(config: &Arm, body: &Block, cx: &PrepareContext) -> Diagnostics {
     meaningless(&mut c, config);
     source(&mut c, config);
     place(&mut c, config);
-    machine(&mut c, config, cx.validating);
+    machine(&mut c, config);
     security(&mut c, config);
     network(&mut c, config);
     destination(&mut c, config);
@@ -290,25 +290,27 @@ fn place(c: &mut Checker, config: &Arm) {
     }
 }
 
-fn machine(c: &mut Checker, config: &Arm, validating: bool) {
+fn machine(c: &mut Checker, config: &Arm) {
     if config.os_type.is_empty() {
         c.wrong("os_type", "`os_type` is not set.", "set it to Linux");
     }
     c.one_of("os_type", &config.os_type, &["Linux", "Windows"], true);
-    // Such a template is valid; it cannot be built.
-    if config.is_windows() && !validating {
-        c.wrong("os_type", "Windows machines are not built yet.", "only Linux machines are");
-    }
-    if config.communicator.communicator == "winrm" && !validating {
-        c.wrong("communicator", "WinRM is not there yet.", "use ssh");
-    }
     let caching = ["None", "ReadOnly", "ReadWrite"];
     c.one_of("disk_caching_type", &config.disk_caching_type, &caching, false);
     c.one_of("disk_controller_type", &config.disk_controller_type, &["SCSI", "NVMe"], true);
     let accounts = ["Standard_LRS", "StandardSSD_LRS", "Premium_LRS"];
     c.one_of("managed_image_storage_account_type", &config.managed_image_storage_account_type, &accounts, false);
-    let licences = ["RHEL_BYOS", "SLES_BYOS", "Windows_Client", "Windows_Server"];
+    let licences = if config.is_windows() { ["Windows_Client", "Windows_Server"] } else { ["RHEL_BYOS", "SLES_BYOS"] };
     c.one_of("license_type", &config.license_type, &licences, true);
+    if config.skip_create_build_key_vault
+        && !matches!(config.communicator.communicator.as_str(), "winrm" | UNKNOWN_TEXT)
+    {
+        c.wrong(
+            "skip_create_build_key_vault",
+            "A key vault is made for WinRM only, which this source does not use.",
+            "leave it out, or set `communicator = \"winrm\"`",
+        );
+    }
     let luns = &config.disk_additional_luns;
     if !luns.is_empty() {
         let different: BTreeSet<i64> = luns.iter().copied().collect();

@@ -109,6 +109,10 @@ pub struct Arm {
     #[config(default = "Standard_A1")]
     pub vm_size: String,
     /// `Linux` or `Windows`. It must be set.
+    #[config(
+        unsupported_values = "windows",
+        instead = "only Linux machines are built yet; build this source with Packer"
+    )]
     pub os_type: String,
     /// The size of the OS disk in GB. Left out, or 0: the image's own.
     pub os_disk_size_gb: i64,
@@ -220,19 +224,19 @@ pub struct Arm {
     pub sas_token_duration: Option<Duration>,
 
     /// The name of an existing key vault for the certificate of WinRM.
-    #[config(unsupported)]
+    #[config(only_with = "os_type = windows")]
     pub build_key_vault_name: String,
     /// The name of the secret in the key vault.
-    #[config(unsupported)]
+    #[config(only_with = "os_type = windows")]
     pub build_key_vault_secret_name: String,
     /// The SKU of the temporary key vault: `standard` or `premium`.
-    #[config(unsupported)]
+    #[config(only_with = "os_type = windows")]
     pub build_key_vault_sku: String,
     /// Makes no key vault.
-    #[config(unsupported)]
+    #[config(only_with = "communicator = winrm")]
     pub skip_create_build_key_vault: bool,
     /// How long the certificate of WinRM is valid.
-    #[config(unsupported)]
+    #[config(only_with = "communicator = winrm")]
     pub winrm_expiration_time: Option<Duration>,
 }
 

@@ -31,6 +31,6 @@ pub struct LoginOptions {
     #[config(unsupported)]
     pub iap_tunnel_launch_wait: i64,
     /// How long Windows may take to make a password.
-    #[config(default = "3m", unsupported)]
+    #[config(default = "3m", only_with = "communicator = winrm")]
     pub windows_password_timeout: Duration,
 }

@@ -2,7 +2,7 @@
 
 use super::{Build, Made};
 use crate::oslogin;
-use image_action_engine::run::OnError;
+use image_action_engine::ask::Choice;
 use image_action_engine::{Artifact, CancellationToken, Event, Result};
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ const CLEANUP_PATIENCE: Duration = Duration::from_secs(5 * 60);
 impl Build<'_> {
     /// Removes what was temporary, or lists it where the template's user wants to look at it.
     pub(super) async fn finish(mut self, result: Result<Option<Artifact>>) -> Result<Option<Artifact>> {
-        let abort = matches!(self.cx.run.on_error, OnError::Abort | OnError::RunCleanupProvisioner);
-        if let (Err(e), true) = (&result, abort) {
-            self.cx.error(format!("The build stopped, and what exists stays (-on-error): {}", e.summary));
-            self.list_left();
-            return result;
-        }
-        if result.is_err() && (self.instance.is_some() || self.boot_disk.is_some() || !self.disks.is_empty()) {
+        let things = self.instance.iter().chain(&self.boot_disk).chain(&self.disks).chain(&self.image);
+        let anything = self.login_key.is_some() || things.into_iter().any(|made| !made.keep);
+        if let (Err(e), true) = (&result, anything) {
+            if self.cx.choose("build", e, false).await == Choice::Abort {
+                self.cx.error(format!("The build stopped, and what exists stays (-on-error): {}", e.summary));
+                self.list_left();
+                return result;
+            }
             self.cx.phase("cleaning up");
             self.cx.say("Removing what this build made");
         }

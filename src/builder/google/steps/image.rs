@@ -30,7 +30,7 @@ impl Build<'_> {
         let body = body::image(self.config, name, &source, &run, &self.cx.run.cwd)?;
         let project = self.names.image_project.as_str();
         let mut made = self.intend(self.thing(Kind::Image, name), false)?;
-        let started = self.api.insert_image(project, &body, self.cancel()).await;
+        let started = self.api.global(project, self.cancel()).insert_image(&body).await;
         let started = noted(&mut made, started);
         if started.is_err() && !made.doubt {
             made.entry.gone()?;
@@ -50,7 +50,7 @@ impl Build<'_> {
         // From here on the image is what was asked for, whatever else goes wrong.
         made.keep = true;
         made.entry.kept()?;
-        let image = match self.api.image(project, name, self.cancel()).await {
+        let image = match self.api.global(project, self.cancel()).image(name).await {
             Ok(image) => Some(image),
             Err(e) => {
                 self.cx.warn(format!("The image {name} exists, but could not be looked at: {}", e.error.summary));
@@ -75,7 +75,7 @@ impl Build<'_> {
             .set_or_clear_deleted(some(&i.delete_at));
         let (project, name) = (self.names.image_project.as_str(), self.names.image.as_str());
         let result = async {
-            let started = self.api.deprecate(project, name, &body, self.cancel()).await?;
+            let started = self.api.global(project, self.cancel()).deprecate(name, &body).await?;
             self.api.wait(&started, self.deadline(), self.cancel()).await
         };
         match result.await {

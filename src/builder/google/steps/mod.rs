@@ -4,7 +4,7 @@ mod finish;
 mod image;
 
 use crate::body;
-use crate::client::{Api, Started};
+use crate::client::{Api, At, Started, missing_is_none};
 use crate::config::Googlecompute;
 use crate::credentials;
 use crate::failure::Failure;
@@ -122,6 +122,10 @@ impl Build<'_> {
     fn cancel(&self) -> &CancellationToken {
         &self.cx.cancel
     }
+    /// Calls in the build's zone.
+    fn at(&self) -> At<'_> {
+        self.api.zonal(self.project(), self.zone(), self.cancel())
+    }
     fn thing(&self, kind: Kind, name: &str) -> Thing {
         let (project, zone) = match kind {
             Kind::Image => (self.names.image_project.as_str(), ""),
@@ -168,7 +172,7 @@ impl Build<'_> {
                 () = self.cancel().cancelled() => Err(Error::cancelled()),
             }
         };
-        let (key, found) = tokio::try_join!(key, self.look_up())?;
+        let (key, found) = tokio::try_join!(key, self.cx.step("looking things up", || self.look_up()))?;
         self.make_disks().await?;
         let user = self.log_in_as(&found, key.as_ref()).await?;
         let told = self.launch(&found, &user, key.as_ref()).await?;
@@ -197,7 +201,8 @@ impl Build<'_> {
         let (project, name) = (self.names.image_project.as_str(), self.names.image.as_str());
         self.cx.phase("checking names");
         self.cx.say(format!("Checking that there is no image {name} yet"));
-        if self.api.find_image(project, name, self.cancel()).await?.is_none() {
+        let found = self.api.global(project, self.cancel()).first().image(name).await;
+        if missing_is_none(found)?.is_none() {
             return Ok(false);
         }
         if self.cx.run.force {
@@ -225,14 +230,11 @@ impl Build<'_> {
             )
             .hint("use another source image, or remove enable_secure_boot"));
         }
-        self.api.zone(project, zone, self.cancel()).await?;
+        self.api.global(project, self.cancel()).zone(zone).await?;
         let kind = &self.config.instance.machine_type;
-        let machine_type = self
-            .api
-            .machine_type(project, zone, kind, self.cancel())
-            .await?
-            .self_link
-            .unwrap_or_else(|| format!("projects/{project}/zones/{zone}/machineTypes/{kind}"));
+        let machine_type = self.at().machine_type(kind).await?.self_link;
+        let machine_type =
+            machine_type.unwrap_or_else(|| format!("projects/{project}/zones/{zone}/machineTypes/{kind}"));
         let address = match self.config.instance.address.as_str() {
             "" => None,
             name => Some(
@@ -243,7 +245,7 @@ impl Build<'_> {
         // A disk of that name would be attached as it is, with whatever it holds.
         if !self.config.instance.disk_name.is_empty() || !self.config.instance.instance_name.is_empty() {
             let name = &self.names.disk;
-            if self.api.disk(project, zone, name, self.cancel()).await?.is_some() {
+            if missing_is_none(self.at().disk(name).await)?.is_some() {
                 return Err(Error::new(ErrorKind::Invalid, format!("the disk {name} exists already in {zone}")).hint(
                     format!("an earlier build may have left it; remove it: {}", self.thing(Kind::Disk, name).command()),
                 ));
@@ -257,7 +259,7 @@ impl Build<'_> {
         if let Some(said) = crate::said_os_login(self.config) {
             return Ok(said);
         }
-        match self.api.project(self.project(), self.cancel()).await {
+        match self.api.global(self.project(), self.cancel()).project().await {
             Ok(project) => {
                 let value = metadata::value(project.common_instance_metadata.as_ref(), metadata::OS_LOGIN);
                 Ok(value.is_some_and(|v| !v.eq_ignore_ascii_case("false")))
@@ -278,8 +280,13 @@ impl Build<'_> {
             self.cx.say(format!("Creating the disk {name}"));
             let made = self.intend(self.thing(Kind::Disk, name), disk.keep_device)?;
             self.disks.push(made);
-            let body = body::disk(self.config, disk, name, &self.labels);
-            let started = self.api.insert_disk(self.project(), self.zone(), &body, self.cancel()).await;
+            let mut labels = self.labels.clone();
+            if disk.keep_device {
+                // It stays, however the build ends.
+                labels.remove(EXPIRES_TAG);
+            }
+            let body = body::disk(self.config, disk, name, &labels);
+            let started = self.at().insert_disk(&body).await;
             let last = self.disks.len() - 1;
             let started = noted(&mut self.disks[last], started)?;
             let done = self.api.wait(&started, self.deadline(), self.cancel()).await;
@@ -344,7 +351,7 @@ impl Build<'_> {
         ));
         self.instance = Some(self.intend(self.thing(Kind::Instance, &self.names.instance), false)?);
         self.boot_disk = Some(self.intend(self.thing(Kind::Disk, &self.names.disk), false)?);
-        let started = self.api.insert_instance(self.project(), self.zone(), &body, self.cancel()).await;
+        let started = self.at().insert_instance(&body).await;
         let doubt = matches!(&started, Err(e) if e.uncertain);
         if let Some(disk) = &mut self.boot_disk {
             disk.doubt = doubt;
@@ -394,24 +401,24 @@ impl Build<'_> {
     async fn add_key_later(&self, later: Duration, user: &str, key: &TemporaryKey) -> Result<()> {
         self.cx.say(format!("Waiting {} before the key is added", duration::show(later)));
         pause(later, self.cancel()).await?;
-        let (project, zone, name) = (self.project(), self.zone(), self.names.instance.as_str());
-        let now = self.api.instance(project, zone, name, self.cancel()).await?;
+        let name = self.names.instance.as_str();
+        let now = self.at().instance(name).await?;
         let metadata = now.metadata.unwrap_or_default();
         let items = metadata.items.iter().filter_map(|i| Some((i.key.clone()?, i.value.clone().unwrap_or_default())));
         let mut items: BTreeMap<String, String> = items.collect();
         metadata::with_key(&mut items, user, &key.public_openssh);
         let body = metadata::model(&items).set_or_clear_fingerprint(metadata.fingerprint);
-        let started = self.api.set_metadata(project, zone, name, &body, self.cancel()).await?;
+        let started = self.at().set_metadata(name, &body).await?;
         self.api.wait(&started, self.deadline(), self.cancel()).await?;
         Ok(())
     }
 
     async fn wait_until_running(&self) -> Result<Instance> {
-        let (project, zone, name) = (self.project(), self.zone(), self.names.instance.as_str());
+        let name = self.names.instance.as_str();
         self.cx.phase("waiting for the instance");
         let poll = Poll::new(format!("the instance {name} to run"), self.deadline()).longest_pause(INSTANCE_PAUSE);
         let running = poll.until(self.cancel(), async || {
-            let now = self.api.instance(project, zone, name, self.cancel()).await?;
+            let now = self.at().instance(name).await?;
             let status = now.status.as_ref().and_then(instance::Status::name).unwrap_or_default().to_owned();
             match status.as_str() {
                 "RUNNING" => Ok(Some(now)),
@@ -477,7 +484,7 @@ impl Build<'_> {
 
     /// The end of what the machine wrote to its serial port, under an error that the machine may explain.
     async fn with_serial_port(&self, e: Error) -> Error {
-        let output = self.api.serial_port(self.project(), self.zone(), &self.names.instance, self.cancel()).await;
+        let output = self.at().serial_port(&self.names.instance).await;
         let Ok(output) = output else { return e };
         let lines: Vec<&str> = output.lines().collect();
         if lines.is_empty() {
@@ -491,10 +498,10 @@ impl Build<'_> {
     async fn wait_for_startup_script(&self) -> Result<()> {
         self.cx.phase("waiting for the startup script");
         self.cx.say("Waiting for the startup script to end");
-        let (project, zone, name) = (self.project(), self.zone(), self.names.instance.as_str());
+        let name = self.names.instance.as_str();
         let poll = Poll::new("the startup script to end", STARTUP_PATIENCE);
         let ended = poll.until(self.cancel(), async || {
-            let now = self.api.instance(project, zone, name, self.cancel()).await?;
+            let now = self.at().instance(name).await?;
             Ok(match metadata::value(now.metadata.as_ref(), metadata::STATUS) {
                 Some("done") => Some(true),
                 Some("error") => Some(false),

@@ -77,12 +77,13 @@ pub fn describe(cloud: &Arc<Cloud>, call: &Call) -> Answer {
     let wanted = super::Wanted::of(call, "none");
     let mut world = cloud.aws.world();
     let region = world.region(&call.region)?;
-    let kinds: [(&str, Vec<String>); 5] = [
+    let kinds: [(&str, Vec<String>); 6] = [
         ("image", region.images.keys().cloned().collect()),
         ("snapshot", region.snapshots.keys().cloned().collect()),
         ("volume", region.volumes.keys().cloned().collect()),
         ("instance", region.instances.keys().cloned().collect()),
         ("security-group", region.groups.keys().cloned().collect()),
+        ("key-pair", region.key_pairs.values().map(|k| k.id.clone()).collect()),
     ];
     let mut set = Vec::new();
     for (kind, ids) in kinds {
