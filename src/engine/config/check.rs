@@ -2,7 +2,9 @@
 //! them, each with its place and, where there is one, the name that was probably meant.
 
 use super::{Attribute, Block, Field, Schema, Shape};
-use image_action_lang::{Diagnostic, Diagnostics, Span, Type, Value, convert, diag::suggest};
+use image_action_lang::convert::{convert, cure};
+use image_action_lang::diag::{choices, sentence, suggest};
+use image_action_lang::{Diagnostic, Diagnostics, Span, Type, Value};
 
 /// A body whose names are all declared and whose values all have their declared types, and what is wrong with the rest.
 ///
@@ -81,11 +83,13 @@ fn converted(name: &str, attribute: Attribute, ty: &Type, diags: &mut Diagnostic
     match convert(&attribute.value, ty) {
         Ok(value) => Some(Attribute { value, span: attribute.span }),
         Err(e) => {
-            diags.push(
-                Diagnostic::error("Incorrect attribute value type")
-                    .detail(format!("Inappropriate value for attribute {name:?}: {e}."))
-                    .at(attribute.span),
-            );
+            let d = Diagnostic::error("Incorrect attribute value type")
+                .detail(format!("Inappropriate value for attribute {name:?}: {e}."))
+                .at(attribute.span);
+            diags.push(match cure(attribute.value.ty(), ty).filter(|_| e.path.is_empty()) {
+                Some(hint) => d.hint(hint),
+                None => d,
+            });
             None
         }
     }
@@ -95,9 +99,13 @@ fn unknown_argument(name: &str, schema: &Schema, span: Option<Span>) -> Diagnost
     let d = Diagnostic::error("Unsupported argument")
         .detail(format!("An argument named {name:?} is not expected here."))
         .at(span);
-    match suggest(name, schema.fields.iter().map(|f| f.name)) {
+    let names = || schema.fields.iter().map(|f| f.name);
+    match suggest(name, names()) {
         Some(other) => d.hint(format!("did you mean {other:?}?")),
-        None => d,
+        None => match choices(names()) {
+            Some(all) => d.hint(format!("it has: {all}")),
+            None => d,
+        },
     }
 }
 
@@ -125,7 +133,7 @@ pub fn check_values(body: &Block, schema: &Schema) -> Diagnostics {
         {
             diags.push(
                 Diagnostic::error(format!("Invalid value for {}", field.name))
-                    .detail(format!("{why}."))
+                    .detail(sentence(&why))
                     .at(attribute.span.clone()),
             );
         }
@@ -228,8 +236,15 @@ pub fn map_strings(body: &mut Block, schema: &Schema, replace: &mut Replace<'_>,
         let Some(field) = schema.field(name) else { continue };
         match attribute.value.map_strings(&mut |text| replace(field, text)) {
             Ok(value) => attribute.value = value,
-            Err(why) => diags
-                .push(Diagnostic::error(format!("Invalid template in {name}")).detail(why).at(attribute.span.clone())),
+            Err(why) => {
+                let d = Diagnostic::error(format!("Invalid template in {name}")).detail(why).at(attribute.span.clone());
+                // Lines of scripts are rendered twice, so that braces cannot be kept in them.
+                diags.push(if name == "inline" {
+                    d.hint("a variable is ${var.NAME}; where {{ is meant as text, put the line into a script file")
+                } else {
+                    d.hint("a variable is ${var.NAME}; where {{ is meant as text, write {{ `{{` }}")
+                });
+            }
         }
     }
     for (kind, blocks) in &mut body.blocks {
@@ -309,7 +324,7 @@ mod tests {
             [
                 "Unsupported argument: An argument named \"disks\" is not expected here. [disks is a block: write disks { … }, without the equals sign]",
                 "Unsupported argument: An argument named \"regoin\" is not expected here. [did you mean \"region\"?]",
-                "Incorrect attribute value type: Inappropriate value for attribute \"tags\": map of string required. []",
+                "Incorrect attribute value type: Inappropriate value for attribute \"tags\": map of string required. [write { NAME = VALUE }]",
                 "Unsupported block type: Blocks of type \"disk\" are not expected here. [did you mean \"disks\"?]",
                 "Missing required argument: The argument \"size\" is required, but no definition was found. [size: Its size in GB.]",
                 "Unsupported block type: Blocks of type \"region\" are not expected here. [region is an argument: write region = …, with an equals sign]",

@@ -1,0 +1,9 @@
+# with: -W loud
+
+source "null" "box" {
+  communicator = "none"
+}
+
+build {
+  sources = ["null.box"]
+}

@@ -1,0 +1,9 @@
+# with: -only=nul.* -except=[
+
+source "null" "box" {
+  communicator = "none"
+}
+
+build {
+  sources = ["null.box"]
+}
