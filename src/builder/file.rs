@@ -44,10 +44,7 @@ pub fn make(_: &PrepareContext, body: &Block) -> std::result::Result<Box<dyn Bui
     }
     if config.target.is_empty() {
         diags.push(
-            Diagnostic::error("target required")
-                .detail("The path of the file is empty.")
-                .at(body.span_of("target"))
-                .hint("set target to the path of the file that is to be made"),
+            Diagnostic::error("target required").detail("The path of the file is empty.").at(body.span_of("target")),
         );
     }
     diags.or_ok(Box::new(FileBuilder(config)) as Box<dyn Builder>).map(|(builder, _)| builder)

@@ -26,6 +26,10 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Show the variables, locals and builds of a template
     Inspect(InspectArgs),
+    /// Print the builds of a template as a matrix of jobs
+    Matrix(MatrixArgs),
+    /// Join what jobs of one build each have left (in a workflow: comment, release)
+    Merge(MergeArgs),
     /// Evaluate the expressions on standard input
     Console(ConsoleArgs),
     /// Bring templates into their canonical layout
@@ -286,6 +290,21 @@ pub enum ListForm {
     Text,
     /// As docs/lint.md has them
     Markdown,
+}
+
+/// `matrix`
+#[derive(Debug, Args)]
+pub struct MatrixArgs {
+    #[command(flatten)]
+    /// The template.
+    pub template: TemplateArgs,
+}
+
+/// `merge`
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// The folder that holds one folder for each job
+    pub parts: PathBuf,
 }
 
 /// `inspect`

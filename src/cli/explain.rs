@@ -3,10 +3,8 @@
 use crate::cli::Session;
 use crate::cli::args::ExplainArgs;
 use crate::cli::exit::Exit;
-use crate::lint;
 use crate::reference::json_schema;
 use crate::reference::text::{self, Paper};
-use image_action_lang::SourceMap;
 use std::io::IsTerminal;
 
 /// The most columns that a paragraph takes: longer lines are hard to read.
@@ -24,9 +22,6 @@ pub fn run(session: &Session, args: &ExplainArgs) -> Exit {
         session.say(&text::overview(paper));
         return Exit::Ok;
     };
-    if let Some(id) = question.strip_prefix("lint:") {
-        return lint(session, id);
-    }
     match text::explain(question, paper) {
         Ok(text) => {
             session.say(&text);
@@ -34,20 +29,6 @@ pub fn run(session: &Session, args: &ExplainArgs) -> Exit {
         }
         Err(why) => {
             session.fail(&format!("error: {why}"));
-            Exit::Failed
-        }
-    }
-}
-
-/// A lint rule, by its id.
-fn lint(session: &Session, id: &str) -> Exit {
-    match lint::rule(id) {
-        Some(rule) => {
-            session.say(&lint::table::explain(rule));
-            Exit::Ok
-        }
-        None => {
-            session.show(&lint::unknown_rule(id).into(), &SourceMap::default());
             Exit::Failed
         }
     }

@@ -14,6 +14,7 @@ mod inspect;
 mod lint;
 pub mod local;
 mod localcloud;
+mod matrix;
 mod person;
 mod session;
 mod signals;
@@ -102,6 +103,8 @@ async fn dispatch(command: Command, session: Session) -> Exit {
         Command::Build(args) => build::run(session, args).await,
         Command::Validate(args) => validate::run(session, args).await,
         Command::Inspect(args) => inspect::run(session, args).await,
+        Command::Matrix(args) => matrix::run(session, args).await,
+        Command::Merge(args) => action::merge(session, &args).await,
         Command::Console(args) => console::run(session, args).await,
         Command::Fmt(args) => fmt::run(&session, &args),
         Command::Lint(args) => lint::run(session, args).await,

@@ -51,7 +51,7 @@ const fn only_workflow(name: &'static str, takes: Takes) -> Input {
 /// Every input, in the order of `action.yml`, which a test compares with it.
 pub const INPUTS: &[Input] = &[
     input("template", Takes::Text),
-    input("command", Takes::Word(&["validate", "build"])),
+    input("command", Takes::Word(&["validate", "build", "matrix", "merge"])),
     input("environment", Takes::Text),
     input("vars", Takes::Pairs),
     input("var-files", Takes::List),
@@ -69,6 +69,9 @@ pub const INPUTS: &[Input] = &[
     input("local", Takes::Flag),
     input("fail-on", Takes::Word(&["error", "warning"])),
     only_workflow("allow-untrusted", Takes::Flag),
+    only_workflow("part", Takes::Flag),
+    only_workflow("parts", Takes::Text),
+    only_workflow("matrix", Takes::Text),
     input("aws-role-to-assume", Takes::Text),
     input("aws-region", Takes::Text),
     input("azure-client-id", Takes::Text),

@@ -1,7 +1,7 @@
 //! `.name`, `[key]`, `.0`, and the splats `[*]` and `.*`.
 
 use crate::convert::convert;
-use crate::diag::{Diagnostic, Diagnostics, Source, Span, choices, suggest};
+use crate::diag::{Diagnostic, Diagnostics, Source, Span, suggest};
 use crate::eval::eval;
 use crate::scope::Scope;
 use crate::unify::unify;
@@ -99,10 +99,7 @@ pub fn attribute(value: &Value, name: &str, span: &Span) -> Accessed {
                 let d = fail(UNSUPPORTED, format!("This object does not have an attribute named {name:?}."), span);
                 return Err(match suggest(name, o.attributes.keys().map(AsRef::as_ref)) {
                     Some(other) => Box::new(d.hint(format!("did you mean {other:?}?"))),
-                    None => match choices(o.attributes.keys().map(AsRef::as_ref)) {
-                        Some(all) if !value.is_sensitive() => Box::new(d.hint(format!("it has: {all}"))),
-                        _ => d,
-                    },
+                    None => d,
                 });
             };
             let known = value.entries().and_then(|e| e.get(name)).cloned();
@@ -113,15 +110,7 @@ pub fn attribute(value: &Value, name: &str, span: &Span) -> Accessed {
             Some(entries) => match entries.get(name) {
                 Some(v) => tainted(v.clone()),
                 None => {
-                    let detail = format!("This map has no element with the key {name:?}.");
-                    let d = fail("Missing map element", detail, span);
-                    let keys = || entries.keys().map(AsRef::as_ref);
-                    let near = suggest(name, keys()).map(|other| format!("did you mean {other:?}?"));
-                    // The keys of a sensitive map are nobody's business.
-                    match near.or_else(|| choices(keys()).map(|all| format!("it has: {all}"))) {
-                        Some(hint) if !value.is_sensitive() => Err(Box::new(d.hint(hint))),
-                        _ => Err(d),
-                    }
+                    Err(fail("Missing map element", format!("This map has no element with the key {name:?}."), span))
                 }
             },
         },

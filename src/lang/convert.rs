@@ -55,28 +55,6 @@ impl fmt::Display for ConvertError {
 
 impl std::error::Error for ConvertError {}
 
-/// What to write so that a value becomes one of type `want`, where [`convert`] refuses the value as a whole.
-///
-/// ```
-/// use image_action_lang::{Type, convert::cure};
-/// assert_eq!(cure(&Type::String, &Type::list(Type::String)), Some("write it in brackets: [VALUE] is a list of one"));
-/// ```
-pub fn cure(have: &Type, want: &Type) -> Option<&'static str> {
-    let list = |ty: &Type| matches!(ty, Type::List(_) | Type::Set(_) | Type::Tuple(_));
-    let map = |ty: &Type| matches!(ty, Type::Map(_) | Type::Object(_));
-    match want {
-        Type::String if list(have) => Some("join(\",\", VALUE) makes one text of a list, jsonencode(VALUE) its JSON"),
-        Type::String if map(have) => Some("jsonencode(VALUE) makes text of it"),
-        Type::Number if *have == Type::String => Some("write the number alone, without a unit"),
-        Type::Bool if *have == Type::String => Some("write true or false"),
-        Type::Bool if *have == Type::Number => Some("write true or false; VALUE != 0 makes a bool of a number"),
-        want if list(want) && have.is_primitive() => Some("write it in brackets: [VALUE] is a list of one"),
-        want if list(want) && map(have) => Some("values(VALUE) makes a list of what is in it, keys(VALUE) of its keys"),
-        want if map(want) && (have.is_primitive() || list(have)) => Some("write { NAME = VALUE }"),
-        _ => None,
-    }
-}
-
 /// The same value as a value of type `want`.
 ///
 /// Text becomes number or bool where it reads as one, numbers and bools become text, tuples lists or sets, objects maps

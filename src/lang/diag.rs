@@ -218,35 +218,6 @@ impl<'a> IntoIterator for &'a Diagnostics {
     }
 }
 
-/// A reason as a whole sentence: it begins with a capital letter and ends with a period.
-///
-/// ```
-/// assert_eq!(image_action_lang::diag::sentence("a number is required"), "A number is required.");
-/// ```
-pub fn sentence(reason: &str) -> String {
-    let mut rest = reason.chars();
-    let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
-    let end = if reason.ends_with(['.', '?', '!']) { "" } else { "." };
-    format!("{first}{}{end}", rest.as_str())
-}
-
-/// The names that there are, where they are few enough to be read.
-///
-/// ```
-/// assert_eq!(image_action_lang::diag::choices(["b", "a"]), Some("a, b".to_owned()));
-/// ```
-pub fn choices<'a, I>(names: I) -> Option<String>
-where
-    I: IntoIterator<Item = &'a str>,
-{
-    let mut names: Vec<&str> = names.into_iter().collect();
-    names.sort_unstable();
-    (1..=MAX_CHOICES).contains(&names.len()).then(|| names.join(", "))
-}
-
-/// Names beyond this are not read.
-const MAX_CHOICES: usize = 12;
-
 /// Of `candidates`, the one that `name` was probably meant to be: at most two edits away, the nearest first.
 ///
 /// ```

@@ -158,6 +158,23 @@ pub fn only_run(text: &[u8], run_id: &str) -> Result<Vec<u8>> {
     Ok(render(&file)?.into_bytes())
 }
 
+/// Several manifests as one of this run, in their order.
+///
+/// # Errors
+/// A text that is no manifest, with its place in the list.
+pub fn joined(texts: &[Vec<u8>], run_id: &str) -> Result<Vec<u8>> {
+    let mut all = ManifestFile { builds: Vec::new(), last_run_uuid: run_id.to_owned() };
+    for (n, text) in texts.iter().enumerate() {
+        let file: ManifestFile = serde_json::from_slice(text)
+            .map_err(|e| Error::failed(format!("manifest {} of {} is none: {e}", n + 1, texts.len())))?;
+        all.builds.extend(file.builds);
+    }
+    for build in &mut all.builds {
+        run_id.clone_into(&mut build.packer_run_uuid);
+    }
+    Ok(render(&all)?.into_bytes())
+}
+
 /// The manifest of a run whose template writes none.
 ///
 /// # Errors

@@ -49,12 +49,7 @@ impl<'a> Checks<'a> {
             return true;
         }
         let Err(e) = std::fs::metadata(self.cx.path(path)) else { return true };
-        let beside = self.body.span_of(option).and_then(|span| Some(Path::new(&*span.file).parent()?.join(path)));
-        let from = match beside.filter(|p| Path::new(path).is_relative() && self.cx.path(p).exists()) {
-            // What people expect who know other tools, and what Packer does not do.
-            Some(_) => format!("it stands beside the template: write \"${{path.root}}/{path}\""),
-            None => format!("the path is relative to the working directory, {}", self.cx.cwd.display()),
-        };
+        let from = format!("the path is relative to the working directory, {}", self.cx.cwd.display());
         self.push(option, format!("{option}: {path}: {e}"), "", from);
         false
     }

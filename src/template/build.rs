@@ -6,9 +6,8 @@ use crate::template::packer_block::RequiredPlugin;
 use crate::template::syntax::{Attribute, Block, Content, Expr, is_identifier};
 use crate::template::variables::duplicate;
 use image_action_engine::config::Schema;
-use image_action_lang::convert::{convert, cure};
-use image_action_lang::diag::{sentence, suggest};
-use image_action_lang::{Diagnostic, Diagnostics, Scope, Span, Type, Value};
+use image_action_lang::diag::suggest;
+use image_action_lang::{Diagnostic, Diagnostics, Scope, Span, Type, Value, convert};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -247,17 +246,8 @@ impl Decoder<'_> {
         }
         let list = match convert(&value, &Type::list(Type::String)) {
             Ok(list) if list.is_wholly_known() => list,
-            Ok(_) => {
-                return diags.push(super::unsuitable(
-                    attribute,
-                    "the sources must be known before anything runs",
-                    None,
-                ));
-            }
-            Err(e) => {
-                let cure = cure(value.ty(), &Type::list(Type::String)).filter(|_| e.path.is_empty());
-                return diags.push(super::unsuitable(attribute, &e.to_string(), cure));
-            }
+            Ok(_) => return diags.push(super::unsuitable(attribute, "the sources must be known before anything runs")),
+            Err(e) => return diags.push(super::unsuitable(attribute, &e.to_string())),
         };
         let places = attribute.expr.elements().unwrap_or_default();
         for (n, element) in list.elements().unwrap_or_default().iter().enumerate() {
@@ -349,9 +339,7 @@ impl Decoder<'_> {
                 Some(Ok(n)) => step.max_retries = n,
                 // Packer takes a negative number for none.
                 Some(Err(_)) => {}
-                None if value.is_some() => {
-                    diags.push(super::unsuitable(&attribute, "a whole number is required", None))
-                }
+                None if value.is_some() => diags.push(super::unsuitable(&attribute, "a whole number is required")),
                 None => {}
             }
         }
@@ -474,12 +462,11 @@ fn typed(attribute: &Attribute, ty: &Type, scope: &Scope, diags: &mut Diagnostic
     match convert(&value, ty) {
         Ok(value) if value.is_wholly_known() => Some(value),
         Ok(_) => {
-            diags.push(super::unsuitable(attribute, "the value must be known before anything runs", None));
+            diags.push(super::unsuitable(attribute, "the value must be known before anything runs"));
             None
         }
         Err(e) => {
-            let cure = cure(value.ty(), ty).filter(|_| e.path.is_empty());
-            diags.push(super::unsuitable(attribute, &e.to_string(), cure));
+            diags.push(super::unsuitable(attribute, &e.to_string()));
             None
         }
     }
@@ -493,7 +480,7 @@ fn as_text(attribute: &Attribute, value: &Value, diags: &mut Diagnostics) -> Opt
     match convert(value, &Type::String) {
         Ok(value) => value.as_str().map(str::to_owned),
         Err(e) => {
-            diags.push(super::unsuitable(attribute, &e.to_string(), cure(value.ty(), &Type::String)));
+            diags.push(super::unsuitable(attribute, &e.to_string()));
             None
         }
     }
@@ -511,7 +498,7 @@ fn duration(content: &mut Content, name: &str, scope: &Scope, diags: &mut Diagno
     image_action_engine::duration::parse(&text).unwrap_or_else(|why| {
         diags.push(
             Diagnostic::error(format!("Failed to parse {name} duration"))
-                .detail(sentence(&why))
+                .detail(format!("{why}."))
                 .at(attribute.expr.span()),
         );
         Duration::ZERO

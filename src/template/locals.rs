@@ -120,7 +120,7 @@ fn one(block: &Block, diags: &mut Diagnostics) -> Option<Local> {
         let value = a.expr.constant(diags);
         let value = image_action_lang::convert(&value, &Type::Bool);
         if let Err(e) = &value {
-            diags.push(super::unsuitable(a, &e.to_string(), None));
+            diags.push(super::unsuitable(a, &e.to_string()));
         }
         value.ok().and_then(|v| v.as_bool()) == Some(true)
     });
@@ -224,8 +224,7 @@ impl Walk<'_> {
         } else {
             ("Locals or data sources depend on each other in a cycle".to_owned(), format!("{}.", names.join(" → ")))
         };
-        let d = Diagnostic::error(summary).detail(detail).at(span.clone());
-        self.diags.push(d.hint("take one of these references out: what both need can stand in a local of its own"));
+        self.diags.push(Diagnostic::error(summary).detail(detail).at(span.clone()));
     }
 
     /// The node that a reference is to.

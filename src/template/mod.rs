@@ -27,7 +27,7 @@ use image_action_engine::config::check::{deprecated, sensitive_texts, unsupporte
 use image_action_engine::prepare::{PACKER_VERSION, PrepareContext, Warnings, go_functions};
 use image_action_engine::run::{OnError, RunContext};
 use image_action_engine::{Config, Env};
-use image_action_lang::diag::{choices, suggest};
+use image_action_lang::diag::suggest;
 use image_action_lang::{Diagnostic, Diagnostics, Scope, SourceMap, Span, Type, Value, World};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -285,17 +285,10 @@ fn top_level(bodies: &[Body], diags: &mut Diagnostics) -> Vec<Block> {
         let content = body.content(&labels_of, diags);
         for attribute in &content.attributes {
             diags.push(match body {
-                Body::Native(..) => {
-                    let d = Diagnostic::error("Unsupported argument")
-                        .detail(format!("An argument named {:?} is not expected at the top of a file.", attribute.name))
-                        .at(attribute.name_span.clone());
-                    if BLOCKS.contains(&&*attribute.name) {
-                        let name = &attribute.name;
-                        d.hint(format!("{name} is a block: write {name} {{ … }}, without the equals sign"))
-                    } else {
-                        d.hint("values that are used in several places belong into a locals block")
-                    }
-                }
+                Body::Native(..) => Diagnostic::error("Unsupported argument")
+                    .detail(format!("An argument named {:?} is not expected at the top of a file.", attribute.name))
+                    .at(attribute.name_span.clone())
+                    .hint("values that are used in several places belong into a locals block"),
                 Body::Json(..) => {
                     let d = Diagnostic::error("Extraneous JSON object property")
                         .detail(format!("No property named {:?} is expected here.", attribute.name))
@@ -627,10 +620,7 @@ fn unknown_argument(attribute: &Attribute, known: &[&str]) -> Diagnostic {
         .at(attribute.name_span.clone());
     match suggest(&attribute.name, known.iter().copied()) {
         Some(near) => d.hint(format!("did you mean {near:?}?")),
-        None => match choices(known.iter().copied()) {
-            Some(all) => d.hint(format!("it has: {all}")),
-            None => d.hint("only blocks stand here"),
-        },
+        None => d,
     }
 }
 
@@ -641,10 +631,7 @@ fn unknown_block(block: &Block, known: &[&str]) -> Diagnostic {
         .at(block.header.clone());
     match suggest(&block.kind, known.iter().copied()) {
         Some(near) => d.hint(format!("did you mean {near:?}?")),
-        None => match choices(known.iter().copied()) {
-            Some(all) => d.hint(format!("blocks here are: {all}")),
-            None => d,
-        },
+        None => d,
     }
 }
 
@@ -656,14 +643,8 @@ fn missing_argument(name: &str, header: &Span) -> Diagnostic {
 }
 
 /// The complaint about a value of the wrong type.
-///
-/// `cure` is what to write instead, where that is known.
-fn unsuitable(attribute: &Attribute, why: &str, cure: Option<&str>) -> Diagnostic {
-    let d = Diagnostic::error("Unsuitable value type")
+fn unsuitable(attribute: &Attribute, why: &str) -> Diagnostic {
+    Diagnostic::error("Unsuitable value type")
         .detail(format!("Unsuitable value for {:?}: {why}.", attribute.name))
-        .at(attribute.expr.span());
-    match cure {
-        Some(hint) => d.hint(hint),
-        None => d,
-    }
+        .at(attribute.expr.span())
 }

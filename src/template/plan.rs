@@ -406,22 +406,9 @@ impl<T: ?Sized> Recipe<T> {
     fn try_out(&self, all: &mut Diagnostics) -> (Option<Box<T>>, Option<Block>) {
         let (block, mut diags) = self.body(None);
         let sound = !diags.has_errors();
-        let missing = self.missing(&block);
-        // Where nothing is wrong but that options are missing, the component may have more to say than that they are.
-        if !sound && diags.errors() == missing.len() && self.cx.validating {
-            let more = (self.component.make)(&self.cx, &block).err().unwrap_or_default();
-            let names = |d: &Diagnostic| missing.iter().any(|m| d.summary.contains(m) || d.detail.contains(m));
-            diags.extend(more.into_iter().filter(|d| !names(d)).collect());
-        }
         let made = self.make_from(&block, &mut diags);
         all.extend(diags);
         (made, sound.then_some(block))
-    }
-
-    /// The required options that are not set.
-    fn missing(&self, block: &Block) -> Vec<&'static str> {
-        let schema = (self.component.schema)();
-        schema.fields.iter().filter(|f| f.required && !block.is_set(f.name)).map(|f| f.name).collect()
     }
 
     fn part<'a>(&self, block: Block, step: Option<&'a Step>) -> Part<'a> {

@@ -1,7 +1,6 @@
 //! `variable` and `variables`, and where their values come from.
 
 use crate::template::syntax::{Attribute, Block, Content, Expr, is_identifier};
-use image_action_lang::convert::cure;
 use image_action_lang::{
     Diagnostic, Diagnostics, FunctionSet, Scope, Source, SourceMap, Span, Type, TypeConstraint, Value, World, parse,
 };
@@ -174,13 +173,11 @@ fn one(block: &Block, scope: &Scope, diags: &mut Diagnostics) -> Option<Variable
             Ok(value) => Given { value, origin: Origin::Default, span: Some(default.expr.span()) },
             Err(_) if failed => unknown(),
             Err(e) => {
-                let d = Diagnostic::error("Invalid default value for variable")
-                    .detail(format!("This default value does not fit the variable's type: {e}."))
-                    .at(default.expr.span());
-                diags.push(match cure(value.ty(), &variable.constraint.ty).filter(|_| e.path.is_empty()) {
-                    Some(hint) => d.hint(hint),
-                    None => d,
-                });
+                diags.push(
+                    Diagnostic::error("Invalid default value for variable")
+                        .detail(format!("This default value does not fit the variable's type: {e}."))
+                        .at(default.expr.span()),
+                );
                 unknown()
             }
         };
@@ -204,7 +201,7 @@ fn constant(attribute: &Attribute, ty: &Type, diags: &mut Diagnostics) -> Option
     match image_action_lang::convert(&value, ty) {
         Ok(value) => Some(value),
         Err(e) => {
-            diags.push(super::unsuitable(attribute, &e.to_string(), None));
+            diags.push(super::unsuitable(attribute, &e.to_string()));
             None
         }
     }

@@ -52,7 +52,7 @@ pub fn is_checksums(path: &Path) -> bool {
 }
 
 /// Whether a file is a list of what an image contains, by the endings that SPDX and CycloneDX recommend.
-fn is_sbom(name: &str) -> bool {
+pub fn is_sbom(name: &str) -> bool {
     [".spdx.json", ".cdx.json", ".spdx", "bom.json"].iter().any(|ending| name.ends_with(ending))
 }
 
@@ -80,7 +80,7 @@ pub fn of_release(session: &Session, outcome: &RunOutcome, report: &str) -> Resu
     }
     files.push(File { name: REPORT_FILE.to_owned(), content: report.as_bytes().to_vec().into() });
     let own = outcome.files.iter().find(|p| is_checksums(p)).map(|p| read(p)).transpose()?;
-    let sums = own.filter(|text| covers(text, &files)).unwrap_or_else(|| checksums(&files));
+    let sums = own.filter(|text| covers(text, &files)).unwrap_or_else(|| checksums(named(&files)));
     files.insert(1, File { name: CHECKSUMS.to_owned(), content: sums.into() });
     Ok(files)
 }
@@ -91,9 +91,13 @@ fn plain(name: &str) -> String {
 }
 
 /// As coreutils writes and reads them.
-fn checksums(files: &[File]) -> Vec<u8> {
-    let line = |f: &File| format!("{}  {}\n", hex::encode(Sha256::digest(&f.content)), f.name);
-    files.iter().map(line).collect::<String>().into_bytes()
+pub fn checksums<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+    let line = |(name, content): (&str, &[u8])| format!("{}  {name}\n", hex::encode(Sha256::digest(content)));
+    files.into_iter().map(line).collect::<String>().into_bytes()
+}
+
+fn named(files: &[File]) -> impl Iterator<Item = (&str, &[u8])> {
+    files.iter().map(|f| (f.name.as_str(), f.content.as_ref()))
 }
 
 /// Whether the template's own checksums are right for the files of the release, and of no others: then they are taken as they are.
@@ -119,9 +123,9 @@ mod tests {
     #[test]
     fn foreign_checksums_are_made_anew() {
         let files = [file("manifest.json"), file("image-action-report.md")];
-        let own = checksums(&files);
-        assert!(covers(&own, &files) && covers(&checksums(&files[..1]), &files));
-        assert!(!covers(b"", &files) && !covers(&checksums(&[file("disk.img")]), &files));
+        let own = checksums(named(&files));
+        assert!(covers(&own, &files) && covers(&checksums(named(&files[..1])), &files));
+        assert!(!covers(b"", &files) && !covers(&checksums(named(&[file("disk.img")])), &files));
         let other = String::from_utf8_lossy(&own).replacen(['a', 'b', 'c'], "0", 1);
         assert!(!covers(other.as_bytes(), &files));
     }

@@ -1,13 +1,14 @@
 //! `action`: what the container action runs. The event decides, the inputs refine; outside of a workflow it prints what it
 //! would post.
 
+mod fan_out;
 mod files;
 mod findings;
 mod post;
 mod publish;
 mod settings;
 
-use crate::cli::args::{ActionArgs, StateArgs};
+use crate::cli::args::{ActionArgs, MergeArgs, StateArgs};
 use crate::cli::exit::Exit;
 use crate::cli::local::{Local, LocalOptions};
 use crate::cli::{Session, identity, signals};
@@ -25,7 +26,7 @@ use image_action_engine::run::{self, PlannedBuild, RunContext, RunOutcome};
 use image_action_engine::wait::set_poll_scale;
 use image_action_engine::{CancellationToken, Error, Events, Result, Secret};
 use image_action_lang::{Diagnostics, SourceMap};
-use settings::{ToRelease, Work};
+use settings::{Task, ToRelease, Work};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,6 +63,15 @@ pub async fn run(mut session: Session, args: &ActionArgs) -> Exit {
     }
 }
 
+/// `merge`, on a command line: as the action does it.
+pub async fn merge(mut session: Session, args: &MergeArgs) -> Exit {
+    let parts = args.parts.display().to_string();
+    session.env = session
+        .env
+        .with([("INPUT_COMMAND", "merge".to_owned()), ("INPUT_PARTS", parts)].map(|(k, v)| (k.to_owned(), v)));
+    run(session, &ActionArgs::default()).await
+}
+
 /// The root of the repository.
 fn root(session: &Session) -> PathBuf {
     session.env.get("GITHUB_WORKSPACE").map_or_else(|| session.cwd.clone(), PathBuf::from)
@@ -96,7 +106,7 @@ async fn start(session: &mut Session) -> Result<Exit> {
     if let Some(dir) = work.inputs.get("working-directory") {
         session.cwd = session.cwd.join(dir);
     }
-    let local = if work.decision.local && work.decision.mode != Mode::Validate {
+    let local = if work.decision.local && work.decision.mode != Mode::Validate && work.task == Task::Build {
         // The post step does not look for these machines in a real account.
         runner::state(&session.env, "local", "true")?;
         let (machine_readable, masker) = (session.machine_readable, session.masker.clone());
@@ -151,7 +161,7 @@ fn read(session: &Session, work: &Work, settings: &Settings) -> (Option<template
 /// From the template to the reports.
 async fn go(session: &Session, work: &Work) -> Result<Exit> {
     let begin = Instant::now();
-    let validating = work.decision.mode == Mode::Validate;
+    let validating = work.decision.mode == Mode::Validate || work.task != Task::Build;
     let settings = session.settings(validating, work.inputs.flag("force").unwrap_or(false), work.on_error);
     let tails = Tails::default();
     let (phases, follower) = Phases::new();
@@ -176,6 +186,9 @@ impl Action<'_> {
         if let (Some(client), Some(tag), true) = (&self.client, &work.job.tag, work.release != ToRelease::No) {
             release::check(client, tag).await?;
         }
+        if work.task == Task::Merge {
+            return self.merge().await;
+        }
         let (parsed, sources, diags) = read(session, work, settings);
         let mut report = self.report();
         let (builds, diags) = match parsed {
@@ -188,6 +201,9 @@ impl Action<'_> {
         };
         report.findings = findings::of(&diags.arranged(), &sources, &work.prefix);
         findings::tell(session, &report.findings);
+        if work.task == Task::Matrix && !report.invalid() {
+            return self.matrix(&builds);
+        }
         if report.invalid() || work.decision.mode == Mode::Validate || builds.is_empty() {
             self.check_template(&report).await;
             return self.finish(&report, None).await;

@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// The name of the check that shows what was found in the template.
 const TEMPLATE_CHECK: &str = "template";
 
+/// The name of the check for all jobs together.
+const MERGED_CHECK: &str = "all builds";
+
 /// The output that holds the first image of a provider.
 const IMAGE_OUTPUTS: [(&str, &str); 3] =
     [("aws", "amazon-ebs-image"), ("azure", "azure-arm-image"), ("gcp", "googlecompute-image")];
@@ -91,6 +94,20 @@ impl Action<'_> {
         }
     }
 
+    /// The check that stands for all jobs of a matrix: the one that a branch can require.
+    pub(super) async fn check_merged(&self, report: &Report) {
+        let Some(checks) = self.open_checks(&[MERGED_CHECK.to_owned()]).await else { return };
+        let completion = Completion {
+            conclusion: conclusion(report.status()),
+            title: report.headline(),
+            summary: report.render(&self.session.masker, CHECK_LIMIT),
+            marks: Vec::new(),
+        };
+        if let Err(e) = checks.complete(MERGED_CHECK, &completion).await {
+            self.notice("check of all builds", &e);
+        }
+    }
+
     /// Completes the check of every build.
     pub(super) async fn complete(&self, checks: &Checks, report: &Report, outcome: &RunOutcome, sources: &SourceMap) {
         let mut all = true;
@@ -137,6 +154,10 @@ impl Action<'_> {
         let in_workflow = runner::summary(&session.env, &text)?;
         files::write(session, REPORT_FILE, text.as_bytes())?;
         self.outputs(report, outcome)?;
+        if work.part {
+            self.leave_part(report, outcome)?;
+            return Ok(if report.status() == Status::Success { Exit::Ok } else { Exit::Failed });
+        }
         if let Some(client) = &self.client {
             if let (Some(pull), true) = (&work.job.pull_request, work.inputs.flag("comment") != Some(false)) {
                 let body = report.render(&session.masker, COMMENT_LIMIT);

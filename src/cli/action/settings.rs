@@ -27,6 +27,17 @@ pub enum ToRelease {
     Draft,
 }
 
+/// Which part of the work this job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// What the event asks for, whole or one build of it.
+    Build,
+    /// Only says which jobs there are to be.
+    Matrix,
+    /// Joins what other jobs have left.
+    Merge,
+}
+
 /// Everything that is decided before the template is read.
 pub struct Work {
     /// What the workflow and the repository say.
@@ -35,6 +46,10 @@ pub struct Work {
     pub job: Job,
     /// What the event asks for, with the inputs' changes.
     pub decision: Decision,
+    /// Which part of it this job does.
+    pub task: Task,
+    /// Whether this is one job of several: it leaves its part, and comment and release to another one.
+    pub part: bool,
     /// Name of the environment.
     pub environment: String,
     /// What becomes of a failed build.
@@ -91,6 +106,12 @@ impl Work {
                 _ => OnError::Cleanup,
             },
             full: inputs.get("validation-build") == Some("full"),
+            task: match inputs.get("command") {
+                Some("matrix") => Task::Matrix,
+                Some("merge") => Task::Merge,
+                _ => Task::Build,
+            },
+            part: inputs.flag("part").unwrap_or(false),
             fail_on: if inputs.get("fail-on") == Some("warning") { Level::Warning } else { Level::Error },
             release: to_release(&inputs, &job, &decision)?,
             prefix: prefix(session, &inputs),

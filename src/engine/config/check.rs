@@ -2,9 +2,7 @@
 //! them, each with its place and, where there is one, the name that was probably meant.
 
 use super::{Attribute, Block, Field, Schema, Shape};
-use image_action_lang::convert::{convert, cure};
-use image_action_lang::diag::{choices, sentence, suggest};
-use image_action_lang::{Diagnostic, Diagnostics, Span, Type, Value};
+use image_action_lang::{Diagnostic, Diagnostics, Span, Type, Value, convert, diag::suggest};
 
 /// A body whose names are all declared and whose values all have their declared types, and what is wrong with the rest.
 ///
@@ -83,13 +81,11 @@ fn converted(name: &str, attribute: Attribute, ty: &Type, diags: &mut Diagnostic
     match convert(&attribute.value, ty) {
         Ok(value) => Some(Attribute { value, span: attribute.span }),
         Err(e) => {
-            let d = Diagnostic::error("Incorrect attribute value type")
-                .detail(format!("Inappropriate value for attribute {name:?}: {e}."))
-                .at(attribute.span);
-            diags.push(match cure(attribute.value.ty(), ty).filter(|_| e.path.is_empty()) {
-                Some(hint) => d.hint(hint),
-                None => d,
-            });
+            diags.push(
+                Diagnostic::error("Incorrect attribute value type")
+                    .detail(format!("Inappropriate value for attribute {name:?}: {e}."))
+                    .at(attribute.span),
+            );
             None
         }
     }
@@ -99,13 +95,9 @@ fn unknown_argument(name: &str, schema: &Schema, span: Option<Span>) -> Diagnost
     let d = Diagnostic::error("Unsupported argument")
         .detail(format!("An argument named {name:?} is not expected here."))
         .at(span);
-    let names = || schema.fields.iter().map(|f| f.name);
-    match suggest(name, names()) {
+    match suggest(name, schema.fields.iter().map(|f| f.name)) {
         Some(other) => d.hint(format!("did you mean {other:?}?")),
-        None => match choices(names()) {
-            Some(all) => d.hint(format!("it has: {all}")),
-            None => d,
-        },
+        None => d,
     }
 }
 
@@ -133,7 +125,7 @@ pub fn check_values(body: &Block, schema: &Schema) -> Diagnostics {
         {
             diags.push(
                 Diagnostic::error(format!("Invalid value for {}", field.name))
-                    .detail(sentence(&why))
+                    .detail(format!("{why}."))
                     .at(attribute.span.clone()),
             );
         }
@@ -236,15 +228,8 @@ pub fn map_strings(body: &mut Block, schema: &Schema, replace: &mut Replace<'_>,
         let Some(field) = schema.field(name) else { continue };
         match attribute.value.map_strings(&mut |text| replace(field, text)) {
             Ok(value) => attribute.value = value,
-            Err(why) => {
-                let d = Diagnostic::error(format!("Invalid template in {name}")).detail(why).at(attribute.span.clone());
-                // Lines of scripts are rendered twice, so that braces cannot be kept in them.
-                diags.push(if name == "inline" {
-                    d.hint("a variable is ${var.NAME}; where {{ is meant as text, put the line into a script file")
-                } else {
-                    d.hint("a variable is ${var.NAME}; where {{ is meant as text, write {{ `{{` }}")
-                });
-            }
+            Err(why) => diags
+                .push(Diagnostic::error(format!("Invalid template in {name}")).detail(why).at(attribute.span.clone())),
         }
     }
     for (kind, blocks) in &mut body.blocks {
@@ -324,7 +309,7 @@ mod tests {
             [
                 "Unsupported argument: An argument named \"disks\" is not expected here. [disks is a block: write disks { … }, without the equals sign]",
                 "Unsupported argument: An argument named \"regoin\" is not expected here. [did you mean \"region\"?]",
-                "Incorrect attribute value type: Inappropriate value for attribute \"tags\": map of string required. [write { NAME = VALUE }]",
+                "Incorrect attribute value type: Inappropriate value for attribute \"tags\": map of string required. []",
                 "Unsupported block type: Blocks of type \"disk\" are not expected here. [did you mean \"disks\"?]",
                 "Missing required argument: The argument \"size\" is required, but no definition was found. [size: Its size in GB.]",
                 "Unsupported block type: Blocks of type \"region\" are not expected here. [region is an argument: write region = …, with an equals sign]",

@@ -42,9 +42,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 /// Bytes of base64 text; line ends in it do not count.
 pub(super) fn from_base64(encoded: &str) -> Result<Vec<u8>, String> {
     let joined: String = encoded.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    STANDARD
-        .decode(joined)
-        .map_err(|e| format!("the given value is not valid base64: {}", e.to_string().trim_end_matches('.')))
+    STANDARD.decode(joined).map_err(|e| format!("the given value is not valid base64: {e}"))
 }
 
 fn base64decode(_: &World, a: &[Value]) -> Outcome {

@@ -15,6 +15,7 @@ pub use text::{code, fence, fenced, html_code, inline, link, prose};
 use crate::report::Masker;
 use chrono::{DateTime, Utc};
 use image_action_engine::component::Image;
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
 /// Longest comment that is posted, in bytes: below GitHub's 65,536 characters whatever they are made of.
@@ -33,7 +34,7 @@ const MESSAGE_LIMIT: usize = 4000;
 const LISTED: usize = 30;
 
 /// How a build stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     /// It did what it should.
     Success,
@@ -63,7 +64,7 @@ impl Status {
 }
 
 /// One build of the table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// Whole name.
     pub build: String,
@@ -80,7 +81,7 @@ pub struct Row {
 }
 
 /// Why a build failed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Failure {
     /// What it was at (`provisioner 2 of 3: shell`), or empty.
     pub phase: String,
@@ -93,7 +94,7 @@ pub struct Failure {
 }
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
     /// Good to know.
     Note,
@@ -104,7 +105,7 @@ pub enum Level {
 }
 
 /// Something that was found in the template: by reading it, or by a lint rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finding {
     /// How bad it is.
     pub level: Level,
@@ -121,7 +122,7 @@ pub struct Finding {
 }
 
 /// Everything a report shows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// What was done (`validation build of pull request 7`).
     pub what: String,
@@ -222,7 +223,8 @@ impl Report {
         self.masked(masker).table().concat()
     }
     /// The same without secrets.
-    fn masked(&self, masker: &Masker) -> Report {
+    #[must_use]
+    pub fn masked(&self, masker: &Masker) -> Report {
         let mut report = self.clone();
         let mask = |text: &mut String| *text = masker.mask(text);
         for text in

@@ -9,6 +9,7 @@
 mod cancel;
 mod defaults;
 mod events;
+mod fan_out;
 mod hostile;
 mod limits;
 mod releases;

@@ -1,3 +1,0 @@
-source "null" "box" {
-  communicator = "none"
-}

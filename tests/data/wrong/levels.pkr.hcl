@@ -1,9 +1,0 @@
-# with: -W loud
-
-source "null" "box" {
-  communicator = "none"
-}
-
-build {
-  sources = ["null.box"]
-}

@@ -1,3 +1,0 @@
-packer {
-  required_version = ">= 2"
-}

@@ -1,3 +1,0 @@
-build = {
-  sources = ["null.box"]
-}

@@ -1,5 +1,0 @@
-locals {
-  script = <<EOT
-echo
-  EOT2
-}

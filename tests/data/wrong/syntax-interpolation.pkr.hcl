@@ -1,4 +1,0 @@
-locals {
-  a = "${var.x"
-  b = "\q"
-}

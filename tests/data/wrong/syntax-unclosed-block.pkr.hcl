@@ -1,2 +1,0 @@
-build {
-  sources = ["null.box"]
