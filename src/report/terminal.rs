@@ -205,7 +205,7 @@ mod tests {
                 Event::Output { build: "a.b".into(), stream: Stream::Stdout, line: "\u{1b}[2J::error::x".into() },
             ],
         );
-        assert_eq!(text, "==> a.b: one\n==> a.b: two <sensitive>\n==> a.b: :\u{200b}:error:\u{200b}:x\n");
+        assert_eq!(text, "==> a.b: one\n==> a.b: two <sensitive>\n==> a.b: ::error::x\n");
     }
 
     #[test]

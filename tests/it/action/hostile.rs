@@ -31,12 +31,11 @@ fn command(line: &str) -> Option<(String, String)> {
         COMMANDS.contains(&name.as_str()).then_some(name)
     };
     // Leading blanks are passed over; the second :: ends the properties.
-    if let Some(rest) = line.trim_start().strip_prefix("::") {
-        if let Some((head, data)) = rest.split_once("::") {
-            if let Some(name) = known(head) {
-                return Some((name, format!("{head}::{data}")));
-            }
-        }
+    if let Some(rest) = line.trim_start().strip_prefix("::")
+        && let Some((head, data)) = rest.split_once("::")
+        && let Some(name) = known(head)
+    {
+        return Some((name, format!("{head}::{data}")));
     }
     // The old form stands anywhere in a line.
     let (_, rest) = line.split_once("##[")?;
