@@ -7,6 +7,7 @@ mod body;
 pub mod build;
 pub mod discover;
 mod dynamic;
+mod hcp;
 mod json;
 pub mod locals;
 pub mod packer_block;
@@ -18,15 +19,16 @@ mod version;
 
 use crate::registry;
 use crate::template::build::{Build, Decoder, Source, SourceUse};
+pub use crate::template::hcp::HcpRegistry;
 use crate::template::locals::{Data, Node, Values};
 use crate::template::packer_block::RequiredPlugin;
 use crate::template::plan::Part;
 use crate::template::syntax::{Attribute, Block, Body};
 use crate::template::variables::Variables;
+use image_action_engine::Env;
 use image_action_engine::config::check::{deprecated, sensitive_texts, unsupported};
 use image_action_engine::prepare::{PACKER_VERSION, PrepareContext, Warnings, go_functions};
 use image_action_engine::run::{OnError, RunContext};
-use image_action_engine::{Config, Env};
 use image_action_lang::diag::suggest;
 use image_action_lang::{Diagnostic, Diagnostics, Scope, SourceMap, Span, Type, Value, World};
 use std::collections::BTreeMap;
@@ -403,7 +405,7 @@ impl Parsed {
                 registries.push(registry);
             }
         }
-        hcp(&registries, &scope, settings, &mut diags);
+        hcp::check(&registries, &scope, settings, &mut diags);
         let template = Template {
             variables: self.variables,
             values,
@@ -548,68 +550,6 @@ impl Template {
     /// The header of the source block that a build uses.
     fn source_span(&self, used: &SourceUse) -> Option<Span> {
         self.source(used).map(|s| s.block.header.clone())
-    }
-}
-
-/// Publishes the build to HCP Packer's registry of images.
-#[derive(Config)]
-#[allow(dead_code, reason = "the block is checked and not acted on")]
-pub struct HcpRegistry {
-    /// The bucket, 3 to 36 letters, digits and dashes.
-    bucket_name: Option<String>,
-    /// What the bucket is for.
-    description: Option<String>,
-    /// Labels of the bucket.
-    #[config(deprecated = "bucket_labels")]
-    labels: BTreeMap<String, String>,
-    /// Labels of the bucket.
-    bucket_labels: BTreeMap<String, String>,
-    /// Labels of the build.
-    build_labels: BTreeMap<String, String>,
-    /// Channels that the version is assigned to.
-    channels: Vec<String>,
-}
-
-/// The longest description of a bucket, in bytes.
-const MAX_DESCRIPTION: usize = 255;
-
-fn hcp(blocks: &[Block], scope: &Scope, settings: &Settings, diags: &mut Diagnostics) {
-    let schema = HcpRegistry::schema();
-    for (n, block) in blocks.iter().enumerate() {
-        if n > 0 {
-            diags.push(
-                Diagnostic::error("Only one hcp_packer_registry is allowed")
-                    .detail("The template has one already.")
-                    .at(block.header.clone()),
-            );
-            continue;
-        }
-        let content = block.body.content(&body::labels_of(schema, false), diags);
-        let evaluated = body::evaluate(&content, &block.header, schema, scope, false, diags);
-        let functions = go_functions(settings.started, &settings.cwd, None);
-        let checked = body::finish(evaluated, schema, &functions, |_, _| {}, diags);
-        let config = HcpRegistry::decode(&checked);
-        let name = config.bucket_name.unwrap_or_default();
-        let fits = (3..=36).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        if !name.is_empty() && !fits {
-            diags.push(
-                Diagnostic::error("Invalid bucket_name")
-                    .detail("The name of a bucket has 3 to 36 letters, digits and dashes.")
-                    .at(checked.span_of("bucket_name")),
-            );
-        }
-        if config.description.unwrap_or_default().len() > MAX_DESCRIPTION {
-            diags.push(
-                Diagnostic::error("Invalid description")
-                    .detail(format!("The description of a bucket has {MAX_DESCRIPTION} bytes at most."))
-                    .at(checked.span_of("description")),
-            );
-        }
-        diags.push(
-            Diagnostic::warning("Nothing is published to HCP Packer")
-                .detail("The block is checked, and then passed over.")
-                .at(block.header.clone()),
-        );
     }
 }
 
