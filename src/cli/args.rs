@@ -3,7 +3,7 @@
 use crate::cli::local::LocalOptions;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use image_action_engine::run::OnError;
-use image_action_localcloud::guest::GuestNetwork;
+use image_action_localcloud::guest::{GuestNetwork, Rung};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -194,12 +194,27 @@ pub struct LocalArgs {
 /// Machines that are played here.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GuestArgs {
+    /// In which way local machines are played; `localcloud --check` explains each
+    #[arg(long, value_enum, default_value_t = GuestArg::Auto)]
+    pub guest: GuestArg,
     /// What a local machine may reach
     #[arg(long, value_enum, default_value_t = NetworkArg::User)]
     pub guest_network: NetworkArg,
     /// The root file system of local machines: a directory or a tar
     #[arg(long, value_name = "PATH")]
     pub guest_root: Option<PathBuf>,
+}
+
+/// In which way local machines are played, as it is written.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum GuestArg {
+    /// The first that works here
+    #[default]
+    Auto,
+    /// Namespaces made by root
+    Root,
+    /// A user namespace of an ordinary user
+    User,
 }
 
 /// What a local machine may reach, as it is written.
@@ -222,7 +237,12 @@ impl GuestArgs {
             NetworkArg::User => GuestNetwork::User,
             NetworkArg::Host => GuestNetwork::Host,
         };
-        LocalOptions { guest_network, guest_root: self.guest_root.clone(), port, ..LocalOptions::default() }
+        let guest = match self.guest {
+            GuestArg::Auto => None,
+            GuestArg::Root => Some(Rung::Root),
+            GuestArg::User => Some(Rung::User),
+        };
+        LocalOptions { guest, guest_network, guest_root: self.guest_root.clone(), port, ..LocalOptions::default() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `--local` and `image-action localcloud`: the local cloud, in this process.
 
 use image_action_engine::{Env, Error, ErrorKind, Result};
-use image_action_localcloud::guest::{CheckItem, GuestHost, GuestNetwork, HostOptions, RootSource};
+use image_action_localcloud::guest::{CheckItem, GuestHost, GuestNetwork, HostOptions, RootSource, Rung, RungCheck};
 use image_action_localcloud::{Options, Running, StartError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +15,8 @@ const CLOUD_PREFIXES: [&str; 8] =
 /// What the user may say of the local cloud.
 #[derive(Clone, Debug, Default)]
 pub struct LocalOptions {
+    /// In which way machines are played; `None`: the first that works here.
+    pub guest: Option<Rung>,
     /// `none`, `user` or `host`.
     pub guest_network: GuestNetwork,
     /// A folder or tar to use as the guests' root.
@@ -30,6 +32,7 @@ pub struct LocalOptions {
 impl LocalOptions {
     fn guests(&self, env: &Env, state_dir: &Path, progress: Progress) -> HostOptions {
         let mut options = HostOptions::new(state_dir.join("guests"), cache_dir(env));
+        options.rung = self.guest;
         options.network = self.guest_network;
         options.root = match &self.guest_root {
             None => RootSource::Auto,
@@ -106,14 +109,26 @@ fn explain(e: &StartError) -> Error {
         .hint("`image-action localcloud --check` says what this machine has and what it lacks")
 }
 
-/// What guests need here, and what of it is there: the lines of `localcloud --check`, and whether all is well.
+/// What guests need here, and what of it is there, for each way to play them: the lines of `localcloud --check`, and whether
+/// one of them will do.
 pub fn check(options: &LocalOptions, env: &Env) -> (Vec<String>, bool) {
-    let items = GuestHost::check(&options.guests(env, Path::new("/nonexistent"), Arc::new(|_| {})));
+    // Where the state folder of a run will be.
+    let rungs = GuestHost::check(&options.guests(env, &std::env::temp_dir(), Arc::new(|_| {})));
     let line = |item: &CheckItem| {
-        let cure = item.cure.as_deref().filter(|_| !item.ok).map(|c| format!("\n        {c}")).unwrap_or_default();
-        format!("{} {}: {}{cure}", if item.ok { "ok     " } else { "missing" }, item.name, item.detail)
+        let cure = item.cure.as_deref().filter(|_| !item.ok).map(|c| format!("\n          {c}")).unwrap_or_default();
+        format!("  {} {}: {}{cure}", if item.ok { "ok     " } else { "missing" }, item.name, item.detail)
     };
-    (items.iter().map(line).collect(), items.iter().all(|i| i.ok))
+    let mut lines = Vec::new();
+    for RungCheck { rung, items } in &rungs {
+        lines.push(format!("{}: {}", rung.name(), rung.what()));
+        lines.extend(items.iter().map(line));
+    }
+    let first = rungs.iter().find(|r| r.ok());
+    lines.push(match first {
+        Some(first) => format!("Machines are played in {} (--guest {}).", first.rung.what(), first.rung.name()),
+        None => "No machine can be played here: each way lacks something.".to_owned(),
+    });
+    (lines, first.is_some())
 }
 
 /// The env file: `KEY=VALUE` lines that a shell can read (`set -a; . FILE`), values quoted where they need it.

@@ -1,4 +1,5 @@
-//! Machines: a guest behind a loopback address of its own, whose port 22 answers, as a cloud's public address does.
+//! Machines: a guest behind a loopback address of its own, whose port 22 answers, as a cloud's public address does. Where an
+//! ordinary user may not listen there, another port answers, which the cloud's environment names.
 
 use crate::guest::{BootSpec, Guest, GuestError, GuestHost};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,12 +10,16 @@ use tokio::task::JoinHandle;
 /// The port of SSH, on every machine's address.
 const SSH_PORT: u16 = 22;
 
+/// The same where port 22 is closed to ordinary users (`net.ipv4.ip_unprivileged_port_start`).
+const UNPRIVILEGED_SSH_PORT: u16 = 2222;
+
 /// How many addresses are tried before giving up; another local cloud may hold some.
 const ADDRESS_TRIES: u32 = 50;
 
 /// All machines of one local cloud.
 pub struct Machines {
     host: Option<GuestHost>,
+    ssh_port: u16,
     alive: Mutex<Vec<Machine>>,
 }
 
@@ -40,7 +45,11 @@ impl Drop for Door {
 impl Machines {
     /// Machines with guests behind them, or none.
     pub fn new(host: Option<GuestHost>) -> Machines {
-        Machines { host, alive: Mutex::new(Vec::new()) }
+        Machines { host, ssh_port: ssh_port(), alive: Mutex::new(Vec::new()) }
+    }
+    /// The port of SSH on every machine's address, where it is not 22.
+    pub fn other_ssh_port(&self) -> Option<u16> {
+        Some(self.ssh_port).filter(|port| *port != SSH_PORT)
     }
     /// Whether anybody can log in.
     pub fn have_guests(&self) -> bool {
@@ -55,7 +64,7 @@ impl Machines {
             None => Machine { address: random_address(), guest: None, door: None },
             Some(host) => {
                 let name = spec.name.clone();
-                let (address, listener) = open_address(&name).await?;
+                let (address, listener) = open_address(&name, self.ssh_port).await?;
                 let guest = host.boot(spec).await?;
                 let door = Arc::new(Door(tokio::spawn(forward(listener, guest.ssh_addr()))));
                 Machine { address, guest: Some(guest), door: Some(door) }
@@ -94,11 +103,18 @@ fn random_address() -> Ipv4Addr {
     Ipv4Addr::new(127, r[0].max(16), r[1], r[2].clamp(1, 254))
 }
 
-async fn open_address(name: &str) -> Result<(Ipv4Addr, TcpListener), GuestError> {
+/// 22, unless this process may not listen there.
+fn ssh_port() -> u16 {
+    let probe = std::net::TcpListener::bind(SocketAddr::from((random_address(), SSH_PORT)));
+    let forbidden = probe.is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
+    if forbidden { UNPRIVILEGED_SSH_PORT } else { SSH_PORT }
+}
+
+async fn open_address(name: &str, port: u16) -> Result<(Ipv4Addr, TcpListener), GuestError> {
     let mut last = None;
     for _ in 0..ADDRESS_TRIES {
         let address = random_address();
-        match TcpListener::bind(SocketAddr::from((address, SSH_PORT))).await {
+        match TcpListener::bind(SocketAddr::from((address, port))).await {
             Ok(listener) => return Ok((address, listener)),
             Err(e) => last = Some(e),
         }
@@ -106,9 +122,7 @@ async fn open_address(name: &str) -> Result<(Ipv4Addr, TcpListener), GuestError>
     let reason = last.map_or_else(String::new, |e| format!(": {e}"));
     Err(GuestError::Guest {
         name: name.to_owned(),
-        reason: format!(
-            "no loopback address with a free port {SSH_PORT}{reason}; run as root, or allow it with sysctl net.ipv4.ip_unprivileged_port_start={SSH_PORT}"
-        ),
+        reason: format!("no loopback address with a free port {port}{reason}"),
     })
 }
 

@@ -31,6 +31,9 @@ const BODY_LIMIT: usize = 64 << 20;
 /// Thousandths of the ordinary pauses between looks at a state: the states of a local cloud are short.
 const POLL_SCALE: &str = "20";
 
+/// Names the port that stands for 22 on the addresses of machines, where port 22 is closed to us.
+const SSH_PORT: &str = "IMAGE_ACTION_LOCAL_SSH_PORT";
+
 /// First byte of a TLS record that holds a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -77,6 +80,7 @@ impl Running {
         env.insert("IMAGE_ACTION_POLL_SCALE".into(), POLL_SCALE.into());
         env.insert("IMAGE_ACTION_LOCAL_TLS_URL".into(), cloud.https_url());
         env.insert("IMAGE_ACTION_LOCAL_CA".into(), ca_path(&cloud.options.state_dir).display().to_string());
+        env.extend(cloud.machines.other_ssh_port().map(|port| (SSH_PORT.to_owned(), port.to_string())));
         env.extend(aws::env(cloud));
         env.extend(azure::env(cloud));
         env.extend(google::env(cloud));

@@ -48,7 +48,7 @@ pub async fn reach(
     }
     let settings = config.ssh(&cx.run.cwd, cx.env(), machine.user, machine.key)?;
     let host = if config.ssh_host.is_empty() { machine.host } else { config.ssh_host.as_str() };
-    let port = machine.port.unwrap_or(config.port());
+    let port = machine.port.or_else(|| local_port(cx, host, config.port())).unwrap_or(config.port());
     if host.is_empty() {
         return Err(Error::new(ErrorKind::Invalid, "the machine has no address to connect to").hint("set ssh_host"));
     }
@@ -76,6 +76,16 @@ pub async fn reach(
     facts.insert("SSHPublicKey".to_owned(), Value::string(used.map(PrivateKey::public_openssh).unwrap_or_default()));
     facts.insert("SSHPrivateKey".to_owned(), secret(used.map(|k| k.pem.expose()).unwrap_or_default()));
     Ok(communicator)
+}
+
+/// Names the port that answers for port 22 on machines of a local cloud which an ordinary user runs: 22 itself is root's.
+const LOCAL_SSH_PORT: &str = "IMAGE_ACTION_LOCAL_SSH_PORT";
+
+/// That port, where the address is one of a local cloud's machines. Addresses below 127.16 are not: people use them by hand.
+fn local_port(cx: &BuildContext, host: &str, port: u16) -> Option<u16> {
+    let address: std::net::Ipv4Addr = host.parse().ok()?;
+    let of_a_machine = address.is_loopback() && address.octets()[1] >= 16 && port == 22;
+    cx.env().get(LOCAL_SSH_PORT)?.parse().ok().filter(|_| of_a_machine)
 }
 
 /// Takes the temporary key out of `authorized_keys`, where the template asks for it (`ssh_clear_authorized_keys`): the clouds

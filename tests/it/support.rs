@@ -59,11 +59,12 @@ fn cache_dir() -> PathBuf {
 #[allow(clippy::print_stderr)]
 pub fn can_have_guests() -> bool {
     let missing = GuestHost::check(&HostOptions::new("/nonexistent", cache_dir()));
-    let missing: Vec<_> = missing.iter().filter(|i| !i.ok).map(|i| i.name).collect();
-    if !missing.is_empty() {
+    let can = missing.iter().any(|rung| rung.ok());
+    if !can {
+        let missing: Vec<_> = missing.iter().flat_map(|r| &r.items).filter(|i| !i.ok).map(|i| i.name).collect();
         eprintln!("passed over: guests cannot run here, for want of {}", missing.join(", "));
     }
-    missing.is_empty()
+    can
 }
 
 /// A script of `tests/py`.

@@ -30,6 +30,52 @@ pub enum GuestNetwork {
     Host,
 }
 
+/// In which way guests run. The first that this machine allows is taken where none is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rung {
+    /// Namespaces made by root.
+    Root,
+    /// A user namespace of an ordinary user.
+    User,
+}
+
+impl Rung {
+    /// All, best first.
+    pub const ALL: [Rung; 2] = [Rung::Root, Rung::User];
+
+    /// Its name, as the command line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rung::Root => "root",
+            Rung::User => "user",
+        }
+    }
+
+    /// What it is, in a few words.
+    pub fn what(self) -> &'static str {
+        match self {
+            Rung::Root => "namespaces made by root",
+            Rung::User => "a user namespace of an ordinary user",
+        }
+    }
+}
+
+/// One way in which guests could run, and what it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RungCheck {
+    /// Which.
+    pub rung: Rung,
+    /// Everything that it needs.
+    pub items: Vec<CheckItem>,
+}
+
+impl RungCheck {
+    /// Whether guests can run in this way.
+    pub fn ok(&self) -> bool {
+        self.items.iter().all(|i| i.ok)
+    }
+}
+
 /// How guests are made on this machine.
 #[derive(Clone)]
 pub struct HostOptions {
@@ -37,6 +83,8 @@ pub struct HostOptions {
     pub state_dir: PathBuf,
     /// Folder that outlives runs and that several processes may share: root file systems.
     pub cache_dir: PathBuf,
+    /// In which way they run; `None`: the first that works.
+    pub rung: Option<Rung>,
     /// Where the root file system comes from.
     pub root: RootSource,
     /// The network of every guest.
@@ -53,6 +101,7 @@ impl HostOptions {
         Self {
             state_dir: state_dir.into(),
             cache_dir: cache_dir.into(),
+            rung: None,
             root: RootSource::Auto,
             network: GuestNetwork::User,
             helper: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
@@ -77,9 +126,9 @@ pub struct CheckItem {
 /// What went wrong with a guest. The text names the thing, the reason and the cure.
 #[derive(Debug, thiserror::Error)]
 pub enum GuestError {
-    /// This machine lacks something that guests need; each item says how to get it.
+    /// This machine lacks something in every way in which guests can run; each item says how to get it.
     #[error("guests cannot run here: {}", missing_text(.0))]
-    Missing(Vec<CheckItem>),
+    Missing(Vec<RungCheck>),
     /// The root file system could not be made, read or unpacked.
     #[error("root file system of guests: {0}")]
     Root(String),
@@ -111,7 +160,12 @@ pub enum GuestError {
     Invalid(String),
 }
 
-fn missing_text(items: &[CheckItem]) -> String {
+fn missing_text(rungs: &[RungCheck]) -> String {
+    let each = rungs.iter().map(|r| format!("by {}: {}", r.rung.what(), lacking(&r.items)));
+    each.collect::<Vec<_>>().join(" - ")
+}
+
+fn lacking(items: &[CheckItem]) -> String {
     let each = items.iter().filter(|i| !i.ok).map(|i| match &i.cure {
         Some(cure) => format!("{}: {}; {cure}", i.name, i.detail),
         None => format!("{}: {}", i.name, i.detail),

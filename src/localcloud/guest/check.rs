@@ -1,28 +1,41 @@
-//! Whether guests can run on this machine, and what to do if not.
+//! Whether guests can run on this machine, in which ways, and what to do if not.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{CheckItem, GuestNetwork, HostOptions, RootSource, network, root};
+use super::space::{self, Helper};
+use super::{CheckItem, GuestNetwork, HostOptions, RootSource, Rung, RungCheck, network, root};
 
 /// Free space that a root, its tar and a few guests take, bytes.
 const FREE_SPACE: u64 = 3 << 30;
 /// The network device that user-mode networking opens.
 const TUN: &str = "/dev/net/tun";
+/// Where Ubuntu (since 24.04) forbids ordinary users what a user namespace is for.
+const APPARMOR: &str = "kernel/apparmor_restrict_unprivileged_userns";
+/// Where Debian's kernels forbid ordinary users to make user namespaces, if it is 0.
+const DEBIAN: &str = "kernel/unprivileged_userns_clone";
 
-/// Everything that [`GuestHost::new`](super::GuestHost::new) needs.
-pub fn check(options: &HostOptions) -> Vec<CheckItem> {
-    let mut items = vec![root_user(), namespaces()];
+/// Everything that [`GuestHost::new`](super::GuestHost::new) needs, for each way in which guests can run.
+pub fn check(options: &HostOptions) -> Vec<RungCheck> {
+    let rungs = options.rung.map_or(Rung::ALL.to_vec(), |one| vec![one]);
+    rungs.into_iter().map(|rung| RungCheck { rung, items: items(options, rung) }).collect()
+}
+
+fn items(options: &HostOptions, rung: Rung) -> Vec<CheckItem> {
+    let mut items = match rung {
+        Rung::Root => vec![root_user(), namespaces()],
+        Rung::User => user(options),
+    };
     if options.root == RootSource::Auto {
         let cached = root::is_cached(options);
         items.push(if cached {
             found(root::MMDEBSTRAP, "not needed: the root file system is in the cache".into())
         } else {
-            tool(root::MMDEBSTRAP, "makes the root file system of guests")
+            tool(root::MMDEBSTRAP, root::MMDEBSTRAP, "makes the root file system of guests")
         });
     }
     if options.network == GuestNetwork::User {
-        items.push(tool(network::SLIRP, "outbound network of guests"));
+        items.push(tool(network::SLIRP, network::SLIRP, "outbound network of guests"));
         items.push(tun());
     }
     items.push(space(&options.cache_dir));
@@ -43,7 +56,7 @@ fn root_user() -> CheckItem {
     if nix::unistd::geteuid().is_root() {
         return found("root", "running as root".into());
     }
-    missing("root", "guests need root to make namespaces and mounts".into(), "run the same command with sudo")
+    missing("root", "this process is not root".into(), "run the same command with sudo")
 }
 
 /// Whether the kernel lets us: tried in the capability set, since a container often has root without the power.
@@ -65,19 +78,75 @@ fn namespaces() -> CheckItem {
     }
 }
 
-fn tool(name: &'static str, what: &str) -> CheckItem {
+/// An ordinary user: the programs and ranges that map ids, and then a user namespace really made and tried.
+fn user(options: &HostOptions) -> Vec<CheckItem> {
+    if nix::unistd::geteuid().is_root() {
+        return vec![missing("user", "this process is root".into(), "run the same command as an ordinary user")];
+    }
+    let mut items = vec![found("user", "running as an ordinary user".into())];
+    items.extend(space::MAPPERS.map(|mapper| tool(mapper, "uidmap", "maps ids of a guest's users")));
+    let name = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|u| u.name);
+    items.push(match space::ranges() {
+        Ok([(start, _), _]) => found("subuid", format!("ids from {start} on belong to this user")),
+        Err(why) => {
+            let cure = "usermod --add-subuids 100000-165535 --add-subgids 100000-165535";
+            missing("subuid", why, format!("as root: {cure} {}", name.unwrap_or_else(|| "USER".to_owned())))
+        }
+    });
+    if items.iter().all(|i| i.ok) {
+        items.push(match Helper::user(&options.helper).and_then(|h| probe(&h, &existing(&options.state_dir))) {
+            Ok(()) => found("namespaces", "a user namespace with mounts of its own can be made".into()),
+            Err(why) => missing("namespaces", why, forbidden()),
+        });
+    }
+    items
+}
+
+/// Mounts what a guest mounts, in a folder of its own that goes again.
+fn probe(helper: &Helper, dir: &Path) -> Result<(), String> {
+    let folder = tempfile::Builder::new().prefix(".guest-probe-").tempdir_in(dir).map_err(|e| e.to_string())?;
+    for name in super::jail::probe::FOLDERS {
+        fs::create_dir(folder.path().join(name)).map_err(|e| e.to_string())?;
+    }
+    let tried = helper.probe(folder.path());
+    // overlayfs has left a folder there that only the namespace's root can enter.
+    let _ = helper.remove_tree(folder.path());
+    tried
+}
+
+/// What forbids user namespaces here, as far as it can be told.
+fn forbidden() -> String {
+    let sysctl = |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).unwrap_or_default().trim().to_owned();
+    let key = |name: &str| name.replace('/', ".");
+    if sysctl(APPARMOR) == "1" {
+        return format!("as root: sysctl -w {}=0", key(APPARMOR));
+    }
+    if sysctl(DEBIAN) == "0" {
+        return format!("as root: sysctl -w {}=1", key(DEBIAN));
+    }
+    if sysctl("user/max_user_namespaces") == "0" {
+        return "as root: sysctl -w user.max_user_namespaces=10000".to_owned();
+    }
+    "run outside of a container, with the temporary folder (TMPDIR) on ext4, xfs or btrfs".to_owned()
+}
+
+fn tool(name: &'static str, package: &str, what: &str) -> CheckItem {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let place = std::env::split_paths(&path).map(|p| p.join(name)).find(|p| p.is_file());
     match place {
         Some(place) => found(name, place.display().to_string()),
-        None => missing(name, format!("not installed ({what})"), format!("apt-get install -y {name}")),
+        None => missing(name, format!("not installed ({what})"), format!("{INSTALL}{package}")),
     }
 }
 
 fn tun() -> CheckItem {
     match fs::File::options().read(true).write(true).open(TUN) {
         Ok(_) => found("tun", format!("{TUN} can be opened")),
-        Err(e) => missing("tun", format!("{TUN}: {e}"), "modprobe tun, or choose another guest network (none, host)"),
+        Err(e) => missing(
+            "tun",
+            format!("{TUN}: {e}"),
+            "as root: modprobe tun && chmod 666 /dev/net/tun; or choose another guest network (none, host)",
+        ),
     }
 }
 
@@ -114,11 +183,14 @@ fn overlay(dir: &Path) -> Option<CheckItem> {
     Some(missing("overlay", detail, "put the state folder on a volume or a tmpfs"))
 }
 
+/// What every line that installs begins with.
+const INSTALL: &str = "apt-get install -y ";
+
 /// One apt-get line for all packages that are missing.
 fn merge_apt(items: &mut [CheckItem]) {
-    const INSTALL: &str = "apt-get install -y ";
     let of = |i: &CheckItem| i.cure.as_deref().and_then(|c| c.strip_prefix(INSTALL)).map(str::to_owned);
-    let packages: Vec<_> = items.iter().filter_map(of).collect();
+    let mut packages: Vec<_> = items.iter().filter_map(of).collect();
+    packages.dedup();
     if packages.len() > 1 {
         let line = format!("{INSTALL}{}", packages.join(" "));
         items.iter_mut().filter(|i| of(i).is_some()).for_each(|i| i.cure = Some(line.clone()));

@@ -4,7 +4,6 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::Login;
 use super::jail;
+use super::space::Helper;
 use super::wire::{self, Exec, JailSpec, NOTE_LEN, Note, Request};
 
 /// Longest time from the start of the first process to the guest's being set up.
@@ -115,7 +115,7 @@ impl Control {
     /// # Errors
     /// What the guest's first process could not do, in its own words.
     pub async fn start(
-        helper: &Path,
+        helper: &Helper,
         spec: &JailSpec,
         console: Arc<Console>,
         power: mpsc::UnboundedSender<Power>,
@@ -123,15 +123,14 @@ impl Control {
         let said = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
         let (ours, theirs) = StdUnixStream::pair().map_err(|e| said("making a socket", &e))?;
         let (watched, life) = io::pipe().map_err(|e| said("making a pipe", &e))?;
-        let mut child = Command::new(helper)
+        let mut child = Command::from(helper.command())
             .args([jail::FIRST, &spec.base])
-            .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(OwnedFd::from(watched)))
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(|e| said(&format!("starting {}", helper.display()), &e))?;
+            .map_err(|e| said(&format!("starting {}", helper.program().display()), &e))?;
         let pid = child.id().unwrap_or_default();
         let errors = child.stderr.take();
         let keeper = Keeper { child, life: Some(OwnedFd::from(life)) };

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use super::control::locked;
 use super::machine::{Folders, Guest};
-use super::{BootSpec, CheckItem, GuestError, GuestState, HostOptions, check, layer, root};
+use super::space::Helper;
+use super::{BootSpec, GuestError, GuestState, HostOptions, Rung, RungCheck, check, layer, root};
 
 /// Makes guests. One for a local cloud; clones are the same host.
 #[derive(Clone)]
@@ -18,6 +19,7 @@ pub struct GuestHost {
 
 struct Inner {
     options: HostOptions,
+    helper: Helper,
     root: PathBuf,
     guests: Mutex<HashMap<String, Guest>>,
     next: AtomicU32,
@@ -26,8 +28,8 @@ struct Inner {
 }
 
 impl GuestHost {
-    /// What this machine needs for guests, and what of it is there. Changes nothing.
-    pub fn check(options: &HostOptions) -> Vec<CheckItem> {
+    /// What this machine needs for guests, and what of it is there, for each way in which they can run. Changes nothing.
+    pub fn check(options: &HostOptions) -> Vec<RungCheck> {
         check::check(options)
     }
 
@@ -37,10 +39,14 @@ impl GuestHost {
     /// # Errors
     /// [`GuestError::Missing`] where guests cannot run, [`GuestError::Root`] when the root file system cannot be had.
     pub async fn new(mut options: HostOptions) -> Result<Self, GuestError> {
-        let items = Self::check(&options);
-        if items.iter().any(|i| !i.ok) {
-            return Err(GuestError::Missing(items));
-        }
+        let rungs = Self::check(&options);
+        let Some(rung) = rungs.iter().find(|r| r.ok()).map(|r| r.rung) else {
+            return Err(GuestError::Missing(rungs));
+        };
+        let helper = match rung {
+            Rung::Root => Helper::root(&options.helper),
+            Rung::User => Helper::user(&options.helper).map_err(GuestError::Root)?,
+        };
         let failed = |e: std::io::Error| GuestError::Root(format!("state folder: {e}"));
         for dir in [&mut options.state_dir, &mut options.cache_dir] {
             fs::create_dir_all(&dir).map_err(failed)?;
@@ -54,12 +60,13 @@ impl GuestHost {
             ))
         })?;
         let left = options.state_dir.join("guests");
-        tokio::task::spawn_blocking(move || layer::remove_tree(&left).and_then(|()| layer::private_folder(&left)))
+        let sweeper = helper.clone();
+        tokio::task::spawn_blocking(move || sweeper.remove_tree(&left).and_then(|()| layer::private_folder(&left)))
             .await
             .map_err(|e| GuestError::Root(e.to_string()))?
             .map_err(failed)?;
-        let root = root::prepare(&options).await?;
-        let inner = Inner { options, root, guests: Mutex::default(), next: AtomicU32::new(0), _lock: lock };
+        let root = root::prepare(&options, &helper).await?;
+        let inner = Inner { options, helper, root, guests: Mutex::default(), next: AtomicU32::new(0), _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -73,7 +80,7 @@ impl GuestHost {
         if self.guest(&name).is_some() {
             return Err(GuestError::Guest { name, reason: "a guest of this name is there already".into() });
         }
-        let (layers, helper) = (spec.layers.clone(), inner.options.helper.clone());
+        let (layers, helper) = (spec.layers.clone(), inner.helper.clone());
         let unpacking = tokio::task::spawn_blocking(move || {
             layers.iter().rev().map(|l| layer::unpacked(l, &helper)).collect::<Result<Vec<_>, _>>()
         });
@@ -86,7 +93,7 @@ impl GuestHost {
             layers: inner.options.state_dir.join("layers"),
             lowers,
         };
-        let guest = Guest::boot(spec, folders, inner.options.helper.clone(), inner.options.network).await?;
+        let guest = Guest::boot(spec, folders, inner.helper.clone(), inner.options.network).await?;
         locked(&inner.guests).insert(name, guest.clone());
         Ok(guest)
     }
@@ -98,7 +105,7 @@ impl GuestHost {
         guests.get(name).cloned()
     }
 
-    /// Ends and removes every guest. Layers of images are kept.
+    /// Ends and removes every guest. Layers of images are kept as tars; what was unpacked of them goes.
     pub async fn shutdown(&self) {
         let guests: Vec<_> = locked(&self.inner.guests).drain().map(|(_, g)| g).collect();
         let mut ends = tokio::task::JoinSet::new();
@@ -107,5 +114,19 @@ impl GuestHost {
         }
         // What could not be removed is swept by the next run on this folder.
         while ends.join_next().await.is_some() {}
+        let inner = self.inner.clone();
+        let _ = tokio::task::spawn_blocking(move || inner.remove_unpacked()).await;
+    }
+}
+
+impl Inner {
+    /// The folders of layers hold files of the guests' users, which whoever removes the state folder may not be able to remove.
+    fn remove_unpacked(&self) {
+        for entry in fs::read_dir(self.options.state_dir.join("layers")).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                // What cannot be removed is unpacked anew or stays.
+                let _ = self.helper.remove_tree(&entry.path());
+            }
+        }
     }
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use ring::digest::{Context, SHA256};
 use tar::{Builder, EntryType, Header};
 
+use super::space::Helper;
 use super::wire::JailFile;
 use super::{GuestError, Layer};
 
@@ -21,8 +22,10 @@ use super::{GuestError, Layer};
 pub const WHITEOUT_PREFIX: &str = ".wh.";
 /// Name that says that nothing below its folder shines through.
 pub const OPAQUE: &str = ".wh..wh..opq";
-/// Prefix of the extended attributes in which overlayfs keeps its own notes.
-const OVERLAY_ATTRIBUTES: &str = "trusted.overlay.";
+/// Prefixes of the extended attributes in which overlayfs keeps its own notes: as root, and in a user namespace.
+const OVERLAY_ATTRIBUTES: [&str; 2] = ["trusted.overlay.", "user.overlay."];
+/// The attributes that make overlayfs hide what is below a folder, in the same order.
+pub const OPAQUE_ATTRIBUTES: [&str; 2] = ["trusted.overlay.opaque", "user.overlay.opaque"];
 /// Buffer in front of the tar file, bytes.
 const BUFFER: usize = 1 << 20;
 /// Folders that a guest has mounted: what lies under the mounts is not part of its disk.
@@ -147,10 +150,10 @@ impl<W: Write> Packer<'_, W> {
             self.links.insert(meta.ino(), path.to_owned());
         }
         let attributes = attributes(&full)?;
-        let opaque = attributes.iter().any(|(n, v)| n == "trusted.overlay.opaque" && v == b"y");
+        let opaque = attributes.iter().any(|(n, v)| OPAQUE_ATTRIBUTES.contains(&n.as_str()) && v == b"y");
         let kept: Vec<(String, &[u8])> = attributes
             .iter()
-            .filter(|(n, _)| !n.starts_with(OVERLAY_ATTRIBUTES))
+            .filter(|(n, _)| !OVERLAY_ATTRIBUTES.iter().any(|p| n.starts_with(p)))
             .map(|(n, v)| (format!("SCHILY.xattr.{n}"), v.as_slice()))
             .collect();
         if !kept.is_empty() {
@@ -227,7 +230,7 @@ fn sized(mut call: impl FnMut(*mut u8, usize) -> libc::ssize_t) -> io::Result<Ve
 ///
 /// # Errors
 /// [`GuestError::Layer`] when the tar is not what its digest says, or cannot be unpacked.
-pub fn unpacked(layer: &Layer, helper: &Path) -> Result<PathBuf, GuestError> {
+pub fn unpacked(layer: &Layer, helper: &Helper) -> Result<PathBuf, GuestError> {
     let failed = |what: &Path, e: &dyn std::fmt::Display| GuestError::Layer(format!("{}: {e}", what.display()));
     let folder = layer.path.with_extension("");
     let lock = layer.path.with_extension("lock");
@@ -244,7 +247,7 @@ pub fn unpacked(layer: &Layer, helper: &Path) -> Result<PathBuf, GuestError> {
     }
     io::Seek::rewind(&mut tar).map_err(|e| failed(&layer.path, &e))?;
     let partial = layer.path.with_extension("partial");
-    remove_tree(&partial).map_err(|e| failed(&partial, &e))?;
+    helper.remove_tree(&partial).map_err(|e| failed(&partial, &e))?;
     fs::create_dir(&partial).map_err(|e| failed(&partial, &e))?;
     super::jail::unpack::unpack(helper, tar, &partial, "layer").map_err(|e| failed(&layer.path, &e.0))?;
     fs::rename(&partial, &folder).map_err(|e| failed(&folder, &e))?;

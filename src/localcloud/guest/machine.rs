@@ -17,8 +17,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::control::{Console, Control, Exit, Keeper, Power, locked};
-use super::layer::{self, Skip};
+use super::jail::files::Pack;
 use super::network::Slirp;
+use super::space::Helper;
 use super::ssh::{self, Door};
 use super::wire::{Exec, JailFile, JailSpec};
 use super::{BootSpec, GuestError, GuestNetwork, GuestState, Layer, Output, standin};
@@ -61,7 +62,7 @@ struct Inner {
     name: String,
     spec: BootSpec,
     folders: Folders,
-    helper: PathBuf,
+    helper: Helper,
     network: GuestNetwork,
     console: Arc<Console>,
     addr: SocketAddr,
@@ -99,7 +100,7 @@ impl Guest {
     pub(super) async fn boot(
         spec: BootSpec,
         folders: Folders,
-        helper: PathBuf,
+        helper: Helper,
         network: GuestNetwork,
     ) -> Result<Self, GuestError> {
         check_hostname(&spec.hostname)?;
@@ -224,7 +225,9 @@ impl Guest {
         files.extend(standin::files());
         // overlayfs refuses the work folder of an earlier volatile mount.
         let work = inner.folders.own.join("work");
-        layer::remove_tree(&work)
+        inner
+            .helper
+            .remove_tree(&work)
             .and_then(|()| std::fs::create_dir(&work))
             .map_err(|e| self.error(format!("{}: {e}", work.display())))?;
         let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -235,6 +238,7 @@ impl Guest {
             upper: text(&inner.folders.own.join("upper")),
             work: text(&work),
             own_network: inner.network != GuestNetwork::Host,
+            user_namespace: inner.helper.is_user(),
             blocked: super::network::own_addresses().map_err(|e| self.error(format!("own addresses: {e}")))?,
             files: files.clone(),
         };
@@ -396,9 +400,12 @@ impl Guest {
         }
         let inner = self.inner.clone();
         let packed = tokio::task::spawn_blocking(move || {
-            let files = locked(&inner.files).clone();
-            let skip = Skip { files: &files, lowers: &inner.folders.lowers };
-            layer::pack(&inner.folders.own.join("upper"), &skip, &inner.folders.layers)
+            inner.helper.pack(&Pack {
+                upper: inner.folders.own.join("upper"),
+                files: locked(&inner.files).clone(),
+                lowers: inner.folders.lowers.clone(),
+                into: inner.folders.layers.clone(),
+            })
         });
         let packed = packed.await.map_err(|e| GuestError::Layer(e.to_string()))?;
         drop(life);
@@ -420,8 +427,8 @@ impl Guest {
             Life::Stopped => Ok(()),
             Life::Gone => return Ok(()),
         };
-        let own = self.inner.folders.own.clone();
-        let removed = tokio::task::spawn_blocking(move || layer::remove_tree(&own)).await;
+        let inner = self.inner.clone();
+        let removed = tokio::task::spawn_blocking(move || inner.helper.remove_tree(&inner.folders.own)).await;
         ended.map_err(|e| self.error(format!("ending: {e}")))?;
         removed.map_err(io::Error::other).flatten().map_err(|e| self.error(format!("removing its disk: {e}")))
     }

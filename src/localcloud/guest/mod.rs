@@ -26,6 +26,7 @@ mod network;
 mod root;
 mod session;
 mod sources;
+mod space;
 mod ssh;
 mod standin;
 mod terminal;
@@ -33,7 +34,7 @@ mod wire;
 
 pub use api::{
     Account, BootSpec, CheckItem, GuestError, GuestNetwork, GuestState, HostOptions, Layer, Output, Progress,
-    RootSource,
+    RootSource, Rung, RungCheck,
 };
 pub use host::GuestHost;
 pub use machine::Guest;

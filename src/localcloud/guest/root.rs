@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::layer::{private_folder, remove_tree};
 use super::sources::{self, Distribution};
+use super::space::Helper;
 use super::{GuestError, HostOptions, RootSource, jail, network};
 
 /// The tool that makes the root file system.
@@ -78,9 +79,12 @@ impl Recipe {
         format!("{}-{}", self.distribution.codename, &hex::encode(digest.finalize())[..16])
     }
 
-    fn command(&self, tar: &Path) -> Command {
+    fn command(&self, tar: &Path, mode: &str) -> Command {
         let mut command = Command::new(MMDEBSTRAP);
-        command.args(["--variant=apt", "--mode=root", "--format=tar"]).arg(format!("--include={PACKAGES}"));
+        command
+            .args(["--variant=apt", "--format=tar"])
+            .arg(format!("--mode={mode}"))
+            .arg(format!("--include={PACKAGES}"));
         for line in self.apt_conf.lines() {
             command.arg(format!("--aptopt={}", line.trim_end_matches(';')));
         }
@@ -112,13 +116,20 @@ pub fn is_cached(options: &HostOptions) -> bool {
 ///
 /// # Errors
 /// [`GuestError::Root`] with what mmdebstrap said, or what could not be read or written.
-pub async fn prepare(options: &HostOptions) -> Result<PathBuf, GuestError> {
+pub async fn prepare(options: &HostOptions, helper: &Helper) -> Result<PathBuf, GuestError> {
     let roots = options.cache_dir.join("roots");
     private_folder(&roots).map_err(|e| failed(format!("{}: {e}", roots.display())))?;
     match &options.root {
         RootSource::Dir(dir) => {
             let dir = dir.canonicalize().map_err(|e| failed(format!("{}: {e}", dir.display())))?;
             check_shell(&dir)?;
+            if helper.is_user() {
+                return Err(failed(format!(
+                    "{} is a folder, whose files belong to ids that an ordinary user's guests do not have; pack it into a tar as \
+                     root (tar --xattrs --numeric-owner -C DIR -cf ROOT.tar .) and give that",
+                    dir.display()
+                )));
+            }
             Ok(dir)
         }
         RootSource::Tar(tar) => {
@@ -129,7 +140,7 @@ pub async fn prepare(options: &HostOptions) -> Result<PathBuf, GuestError> {
             digest.update(format!("{}\n{}\n{:?}", full.display(), meta.len(), changed));
             let folder = roots.join(format!("given-{}", &hex::encode(digest.finalize())[..16]));
             let _lock = lock(&folder.with_extension("lock"), options).await?;
-            unpack(tar, &folder, options).await
+            unpack(tar, &folder, options, helper).await
         }
         RootSource::Auto => {
             let recipe = Recipe::of_this_machine()?;
@@ -140,9 +151,9 @@ pub async fn prepare(options: &HostOptions) -> Result<PathBuf, GuestError> {
             }
             let tar = folder.with_extension("tar");
             if !tar.is_file() {
-                make(&recipe, &tar, options).await?;
+                make(&recipe, &tar, options, helper).await?;
             }
-            unpack(&tar, &folder, options).await
+            unpack(&tar, &folder, options, helper).await
         }
     }
 }
@@ -178,7 +189,7 @@ impl Drop for Group {
     }
 }
 
-async fn make(recipe: &Recipe, tar: &Path, options: &HostOptions) -> Result<(), GuestError> {
+async fn make(recipe: &Recipe, tar: &Path, options: &HostOptions, helper: &Helper) -> Result<(), GuestError> {
     (options.progress)(&format!(
         "making the root file system of guests ({} {}) once with {MMDEBSTRAP}; this takes about a minute",
         recipe.distribution.id, recipe.distribution.codename
@@ -190,8 +201,12 @@ async fn make(recipe: &Recipe, tar: &Path, options: &HostOptions) -> Result<(), 
         remove_tree(&temporary)
     };
     clear().and_then(|()| fs::create_dir(&temporary)).map_err(|e| failed(format!("{}: {e}", temporary.display())))?;
-    let mut command = recipe.command(&partial);
-    command.env("TMPDIR", &temporary).env("LC_ALL", "C.UTF-8").process_group(0);
+    let mut command = recipe.command(&partial, if helper.is_user() { "unshare" } else { "root" });
+    if !helper.is_user() {
+        command.env("TMPDIR", &temporary);
+    }
+    // mmdebstrap's own ids of an ordinary user cannot enter the user's home: its folder is in the usual place then.
+    command.env("LC_ALL", "C.UTF-8").process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| failed(format!("{MMDEBSTRAP}: {e}")))?;
     let mut group = Group(child.id());
@@ -221,15 +236,18 @@ async fn make(recipe: &Recipe, tar: &Path, options: &HostOptions) -> Result<(), 
     clear().map_err(|e| failed(format!("{}: {e}", temporary.display())))
 }
 
-async fn unpack(tar: &Path, folder: &Path, options: &HostOptions) -> Result<PathBuf, GuestError> {
+async fn unpack(tar: &Path, folder: &Path, options: &HostOptions, helper: &Helper) -> Result<PathBuf, GuestError> {
     if folder.is_dir() {
         return Ok(folder.to_owned());
     }
     (options.progress)(&format!("unpacking the root file system of guests from {}", tar.display()));
     let partial = folder.with_extension("partial");
-    let (tar, to, helper) = (tar.to_owned(), partial.clone(), options.helper.clone());
+    let (tar, to, helper) = (tar.to_owned(), partial.clone(), helper.clone());
     let work = tokio::task::spawn_blocking(move || {
-        remove_tree(&to).and_then(|()| fs::create_dir(&to)).map_err(|e| failed(format!("{}: {e}", to.display())))?;
+        helper
+            .remove_tree(&to)
+            .and_then(|()| fs::create_dir(&to))
+            .map_err(|e| failed(format!("{}: {e}", to.display())))?;
         let file = File::open(&tar).map_err(|e| failed(format!("{}: {e}", tar.display())))?;
         jail::unpack::unpack(&helper, file, &to, "root").map_err(|e| failed(format!("{}: {}", tar.display(), e.0)))
     });
@@ -256,7 +274,7 @@ mod tests {
     fn without_sources_mmdebstrap_chooses_its_own_mirrors() {
         let distribution = Distribution { id: "ubuntu".into(), codename: "noble".into() };
         let recipe = Recipe { distribution, sources: Vec::new(), certificates: Vec::new(), apt_conf: String::new() };
-        let command = recipe.command(Path::new("/root.tar"));
+        let command = recipe.command(Path::new("/root.tar"), "root");
         let arguments: Vec<_> = command.as_std().get_args().map(|a| a.to_str().unwrap()).collect();
         assert!(arguments.contains(&"--components=main,universe"), "{arguments:?}");
         assert_eq!(arguments[arguments.len() - 2..], ["noble", "/root.tar"]);

@@ -33,6 +33,8 @@ pub struct JailSpec {
     pub work: String,
     /// Whether the guest has a network namespace of its own.
     pub own_network: bool,
+    /// Whether we are root of a user namespace only: no device node can be made, and overlayfs keeps its notes elsewhere.
+    pub user_namespace: bool,
     /// IPv4 addresses that the guest must not reach: this machine's own.
     pub blocked: Vec<std::net::Ipv4Addr>,
     /// Files that the guest finds at boot and that do not enter an image: path without a leading slash, mode, text.

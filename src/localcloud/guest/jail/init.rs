@@ -34,23 +34,26 @@ const STATUS_NOT_EXECUTABLE: i32 = 126;
 const OPEN_FILES: (u64, u64) = (1024, 1_048_576);
 
 /// Sets the guest up and serves until the host hangs up.
-pub fn main(control: &UnixStream) -> Step<Infallible> {
+///
+/// `devices` are this machine's device nodes where none can be made.
+pub fn main(control: &UnixStream, devices: Option<Vec<OwnedFd>>) -> Step<Infallible> {
     // The keeper has one thread, so its end is the end of that thread.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).doing("tying PID 1 to its keeper")?;
     stage::silence()?;
     setsid().doing("making a session")?;
-    set_up(control)?;
+    set_up(control, devices)?;
+    stage::close_base()?;
     cut::system_calls()?;
     cut::capabilities()?;
     Init::new(control)?.serve()
 }
 
 /// Mounts from a child that has changed its root; it reports Ready itself, with the terminals' folder.
-fn set_up(control: &UnixStream) -> Step<()> {
+fn set_up(control: &UnixStream, devices: Option<Vec<OwnedFd>>) -> Step<()> {
     // SAFETY: this process has one thread.
     match unsafe { fork() }.doing("forking")? {
         ForkResult::Child => {
-            let ready = mounts::inside().and_then(|terminals| {
+            let ready = mounts::inside(devices).and_then(|terminals| {
                 wire::send_with_fds(control, &Note::Ready.encode(), &[terminals.as_raw_fd()]).doing("reporting")
             });
             if let Err(Refused(why)) = &ready {

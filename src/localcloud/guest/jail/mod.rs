@@ -2,12 +2,15 @@
 //!
 //! [`stage::first`] makes the mount namespace and re-executes us from a read-only mount, so that no guest can write to our
 //! program through `/proc/1/exe`; [`stage::second`] makes the other namespaces, mounts the guest's root and forks PID 1
-//! ([`init`]); it stays outside as the keeper. [`probe`] tries all of it once and reports what the machine refuses.
+//! ([`init`]); it stays outside as the keeper. An ordinary user's guests do all of it as root of a user namespace ([`space`]).
 
 pub mod cut;
+pub mod files;
 pub mod init;
 pub mod mounts;
 pub mod net;
+pub mod probe;
+pub mod space;
 pub mod stage;
 pub mod unpack;
 
@@ -21,6 +24,16 @@ pub const FIRST: &str = "__guest-init";
 pub const SECOND: &str = "__guest-stage";
 /// First argument of the helper that unpacks a tar inside of a folder: folder, then `root` or `layer`.
 pub const UNPACK: &str = "__guest-unpack";
+/// First argument of the process that makes a user namespace.
+pub const SPACE: &str = "__guest-space";
+/// First argument where a user namespace is to be entered first: its path, then what to do there.
+pub const ENTER: &str = "__guest-enter";
+/// First argument of the process that tries what guests need; the second is its folder.
+pub const PROBE: &str = "__guest-probe";
+/// First argument of the helper that packs a layer.
+pub const PACK: &str = "__guest-pack";
+/// First argument of the helper that removes a folder; the second is the folder.
+pub const REMOVE: &str = "__guest-remove";
 
 /// A step of setting up a guest that failed: what was tried and why it was refused.
 #[derive(Debug)]
@@ -43,15 +56,32 @@ impl<T, E: Display> Doing<T> for Result<T, E> {
 
 /// Runs the part that the first argument names; see [`reexec_main`](super::reexec_main).
 pub fn dispatch() -> Option<ExitCode> {
-    let mut args = std::env::args_os().skip(1);
-    let name = args.next()?;
-    let rest: Vec<_> = args.collect();
-    let result = if name == OsStr::new(FIRST) {
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let mut words = args.as_slice();
+    let mut entered = Ok(());
+    if let [name, path, rest @ ..] = words
+        && name == OsStr::new(ENTER)
+    {
+        entered = space::enter(path);
+        words = rest;
+    }
+    let (name, rest) = words.split_first()?;
+    let result = if entered.is_err() {
+        entered.map(|()| ExitCode::FAILURE)
+    } else if name == OsStr::new(FIRST) {
         stage::first(rest.first()?)
     } else if name == OsStr::new(SECOND) {
         stage::second()
     } else if name == OsStr::new(UNPACK) {
         unpack::main(rest.first()?, rest.get(1)?)
+    } else if name == OsStr::new(SPACE) {
+        space::make()
+    } else if name == OsStr::new(PROBE) {
+        probe::main(rest.first()?)
+    } else if name == OsStr::new(PACK) {
+        files::pack()
+    } else if name == OsStr::new(REMOVE) {
+        files::remove(rest.first()?)
     } else {
         return None;
     };

@@ -1,8 +1,10 @@
 //! What is mounted inside of the guest's root. Runs in a child of PID 1 that has changed its root to the guest's, so that a
 //! symbolic link of a hostile image (`/dev` → `/etc`) leads nowhere but into the guest.
 
+use std::ffi::CString;
 use std::fs::{DirBuilder, File, Permissions, set_permissions};
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
 
@@ -15,7 +17,7 @@ use super::stage::GUEST_ROOT;
 use super::{Doing, Step};
 
 /// Device nodes of a guest: name, major, minor.
-const NODES: [(&str, u64, u64); 6] =
+pub const NODES: [(&str, u64, u64); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 /// Links of /dev, as systemd and udev make them.
@@ -58,7 +60,9 @@ const MASKED_DIRS: [&str; 4] = ["acpi", "asound", "scsi", "driver"];
 const READ_ONLY: [&str; 5] = ["sys", "bus", "fs", "irq", "mtrr"];
 
 /// Mounts proc, dev, run and what belongs to them; returns the folder of the new terminals.
-pub fn inside() -> Step<OwnedFd> {
+///
+/// `devices` are this machine's device nodes, in the order of [`NODES`], where none can be made.
+pub fn inside(devices: Option<Vec<OwnedFd>>) -> Step<OwnedFd> {
     chroot(GUEST_ROOT).doing("entering the guest's root")?;
     chdir("/").doing("entering the guest's root")?;
     umask(Mode::empty());
@@ -68,7 +72,7 @@ pub fn inside() -> Step<OwnedFd> {
         let _ = DirBuilder::new().mode(mode).create(Path::new("/").join(dir));
     }
     proc()?;
-    let terminals = dev()?;
+    let terminals = dev(devices)?;
     run()?;
     boot_id()?;
     Ok(terminals)
@@ -102,12 +106,32 @@ fn proc() -> Step<()> {
     Ok(())
 }
 
-fn dev() -> Step<OwnedFd> {
+/// Lets a mount that stands nowhere yet appear over an empty file at `path`.
+fn attach(tree: &OwnedFd, path: &str) -> io::Result<()> {
+    /// MOVE_MOUNT_F_EMPTY_PATH of linux/mount.h: the first descriptor is the mount itself.
+    const FROM_DESCRIPTOR: libc::c_uint = 4;
+    File::create(path)?;
+    let to = CString::new(path)?;
+    // SAFETY: both paths end in NUL.
+    let rc = unsafe {
+        let (from, to) = (c"".as_ptr(), to.as_ptr());
+        libc::syscall(libc::SYS_move_mount, tree.as_raw_fd(), from, libc::AT_FDCWD, to, FROM_DESCRIPTOR)
+    };
+    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn dev(devices: Option<Vec<OwnedFd>>) -> Step<OwnedFd> {
     tmpfs("/dev", "mode=755,size=64k,nr_inodes=256", MsFlags::MS_NOEXEC)?;
     let everyone = Mode::from_bits_truncate(0o666);
-    for (name, major, minor) in NODES {
+    for (at, (name, major, minor)) in NODES.into_iter().enumerate() {
         let path = format!("/dev/{name}");
-        mknod(path.as_str(), SFlag::S_IFCHR, everyone, makedev(major, minor)).doing(&format!("making {path}"))?;
+        match devices.as_ref().and_then(|d| d.get(at)) {
+            Some(tree) => attach(tree, &path).doing(&format!("mounting {path}"))?,
+            None => {
+                mknod(path.as_str(), SFlag::S_IFCHR, everyone, makedev(major, minor))
+                    .doing(&format!("making {path}"))?;
+            }
+        }
     }
     for name in MASKED_FILES {
         let path = format!("/proc/{name}");

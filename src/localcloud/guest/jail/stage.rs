@@ -18,6 +18,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, chdir, dup2_stdout, execve, fork, pivot_root, sethostname};
 
 use super::super::wire::{self, JailSpec};
+use super::mounts::NODES;
 use super::{Doing, Refused, SECOND, Step, cut, init, net};
 
 /// Where the guest's root is mounted, as its PID 1 sees it.
@@ -74,17 +75,18 @@ pub fn second() -> Step<ExitCode> {
         net::loopback_up().doing("raising the loopback device")?;
         net::block(&spec.blocked).doing("closing the way to this machine's addresses")?;
     }
+    let devices = if spec.user_namespace { Some(keep_for_mounts(&spec)?) } else { None };
     mount_root(&spec)?;
     enter_base(&spec)?;
 
     // SAFETY: this process has one thread.
     match unsafe { fork() }.doing("forking the guest's PID 1")? {
-        ForkResult::Child => match init::main(&control) {
+        ForkResult::Child => match init::main(&control, devices) {
             Ok(never) => match never {},
             Err(why) => Err(why),
         },
         ForkResult::Parent { child } => {
-            drop(control);
+            drop((control, devices));
             keep(child)
         }
     }
@@ -113,8 +115,10 @@ fn mount_root(spec: &JailSpec) -> Step<()> {
     let (upper, work) = (open(Path::new(&spec.upper))?, open(Path::new(&spec.work))?);
     let lowerdir = lowers.iter().map(by_fd).collect::<Vec<_>>().join(":");
     // Every change must lie in the upper folder as a whole file: no renames by reference, no metadata-only copies.
+    // With notes of a user's own, overlayfs never redirects, and does not want to be told so.
+    let notes = if spec.user_namespace { "userxattr" } else { "redirect_dir=off" };
     let options = format!(
-        "lowerdir={lowerdir},upperdir={},workdir={},redirect_dir=off,metacopy=off,index=off",
+        "lowerdir={lowerdir},upperdir={},workdir={},{notes},metacopy=off,index=off",
         by_fd(&upper),
         by_fd(&work)
     );
@@ -144,10 +148,45 @@ fn enter_base(spec: &JailSpec) -> Step<()> {
     umount2(".", MntFlags::MNT_DETACH).doing("leaving this machine's root")?;
     chdir("/").doing("entering the new root")?;
     umount2("/init", MntFlags::MNT_DETACH).doing("hiding our program")?;
+    NULL.set(null.into()).map_err(|_| Refused("set up twice".into()))
+}
+
+/// Name in the base of this machine's /proc, as long as the guest's is not mounted.
+const OLD_PROC: &str = "proc";
+
+/// What root of a user namespace cannot make and has to take from this machine: its device nodes, in the order of
+/// [`NODES`], each as a mount that stands nowhere yet. And it may mount a new /proc only while it sees a whole old one.
+fn keep_for_mounts(spec: &JailSpec) -> Step<Vec<OwnedFd>> {
+    let proc = Path::new(&spec.base).join(OLD_PROC);
+    DirBuilder::new().mode(0o755).create(&proc).doing("making a mount point for /proc")?;
+    mount(Some("/proc"), &proc, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
+        .doing("keeping /proc")?;
+    let node = |name: &str| {
+        let path = CString::new(format!("/dev/{name}")).doing(name)?;
+        // SAFETY: the path ends in NUL; the descriptor that the call returns is ours.
+        let raw = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), OPEN_TREE) };
+        if raw < 0 {
+            return Err(io::Error::last_os_error()).doing(&format!("taking /dev/{name} along"));
+        }
+        // SAFETY: as above.
+        Ok(unsafe { OwnedFd::from_raw_fd(raw as i32) })
+    };
+    NODES.iter().map(|(name, ..)| node(name)).collect()
+}
+
+/// OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC of linux/mount.h.
+const OPEN_TREE: libc::c_uint = 1 | libc::O_CLOEXEC as libc::c_uint;
+
+/// After the last mount: takes the old /proc away, and makes PID 1's root read-only.
+pub fn close_base() -> Step<()> {
+    let old = Path::new("/").join(OLD_PROC);
+    if old.is_dir() {
+        umount2(&old, MntFlags::MNT_DETACH).doing("leaving this machine's /proc")?;
+        std::fs::remove_dir(&old).doing("leaving this machine's /proc")?;
+    }
     let read_only =
         MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(None::<&str>, "/", None::<&str>, read_only, None::<&str>).doing("making the base read-only")?;
-    NULL.set(null.into()).map_err(|_| Refused("set up twice".into()))
+    mount(None::<&str>, "/", None::<&str>, read_only, None::<&str>).doing("making the base read-only")
 }
 
 /// This machine's /dev/null, for standard output of PID 1.

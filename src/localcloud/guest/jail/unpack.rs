@@ -16,14 +16,13 @@ use nix::unistd::{FchownatFlags, Gid, Uid, chdir, chroot, fchownat, mkfifo};
 use tar::{Archive, Entry, EntryType};
 
 use super::{Doing, Refused, Step};
-use crate::guest::layer::{OPAQUE, WHITEOUT_PREFIX};
+use crate::guest::layer::{OPAQUE, OPAQUE_ATTRIBUTES, WHITEOUT_PREFIX};
+use crate::guest::space::Helper;
 
 /// First bytes of a gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Buffer for reading the tar, bytes.
 const BUFFER: usize = 1 << 20;
-/// Extended attribute that makes overlayfs hide what is below a folder.
-const OPAQUE_ATTRIBUTE: &std::ffi::CStr = c"trusted.overlay.opaque";
 
 /// Unpacks the tar on standard input (plain or gzip) into `folder`; `kind` is `root` or `layer` (whiteouts are translated).
 pub fn main(folder: &OsStr, kind: &OsStr) -> Step<ExitCode> {
@@ -87,9 +86,18 @@ fn one<R: Read>(
 fn whiteout(parent: &Path, name: &[u8]) -> io::Result<()> {
     if name == OPAQUE.as_bytes() {
         let parent = std::ffi::CString::new(parent.as_os_str().as_bytes())?;
-        // SAFETY: both strings end in NUL and the value is one byte that outlives the call.
-        let rc = unsafe { libc::lsetxattr(parent.as_ptr(), OPAQUE_ATTRIBUTE.as_ptr(), b"y".as_ptr().cast(), 1, 0) };
-        return if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+        // Root of a user namespace may write the second name only, and overlayfs reads it there.
+        let mut last = Ok(());
+        for name in OPAQUE_ATTRIBUTES {
+            let name = std::ffi::CString::new(name)?;
+            // SAFETY: both strings end in NUL and the value is one byte that outlives the call.
+            let rc = unsafe { libc::lsetxattr(parent.as_ptr(), name.as_ptr(), b"y".as_ptr().cast(), 1, 0) };
+            if rc == 0 {
+                return Ok(());
+            }
+            last = Err(io::Error::last_os_error());
+        }
+        return last;
     }
     let hidden = &name[WHITEOUT_PREFIX.len()..];
     if hidden.is_empty() || hidden == b"." || hidden == b".." {
@@ -103,9 +111,9 @@ fn whiteout(parent: &Path, name: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// When the helper cannot be started or the tar is damaged; the text says where.
-pub fn unpack(helper: &Path, tar: File, folder: &Path, kind: &str) -> Step<()> {
-    let mut command = std::process::Command::new(helper);
-    command.arg(super::UNPACK).arg(folder).arg(kind).env_clear();
+pub fn unpack(helper: &Helper, tar: File, folder: &Path, kind: &str) -> Step<()> {
+    let mut command = helper.command();
+    command.arg(super::UNPACK).arg(folder).arg(kind);
     command.stdin(tar).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
     let output = command.output().doing("starting the helper that unpacks")?;
     if output.status.success() {
