@@ -198,7 +198,7 @@ fn variables_that_reach_no_script_are_warned_of() {
 "#,
     );
     let (ok, text) = text(&setup.command("validate").output().unwrap());
-    assert!(ok && text.contains("t.pkr.hcl:15") && text.contains("{{ .Vars }} sudo -E {{ .Path }}"), "{text}");
+    assert!(ok && text.contains("t.pkr.hcl:15") && text.contains("put {{ .Vars }} in front"), "{text}");
 }
 
 #[test]

@@ -9,6 +9,9 @@ const HEAD: &str = "2222222222222222222222222222222222222222";
 #[tokio::test]
 async fn a_pull_request_gets_a_check_run_a_build_and_one_comment() {
     let job = Job::new("pull_request", &pull_request(1), &[]).await;
+    // Long enough for its phase to be told: what ends at once goes from queued to completed.
+    let slow = "  provisioner \"shell-local\" {\n    inline = [\"sleep 2\"]\n  }\n\n  post-processor \"manifest\"";
+    job.template(&TEMPLATE.replace("  post-processor \"manifest\"", slow));
     let first = job.run().await;
     assert_eq!(first.code, 0, "{}", first.text);
     let comments = job.github("issues/7/comments").await;
