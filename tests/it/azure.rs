@@ -402,6 +402,26 @@ async fn a_killed_build_is_cleaned_up_by_its_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_killed_build_in_an_existing_group_is_swept_by_tags_with_the_disks_that_have_none() {
+    let job = Job::new(&template(IMAGE_IN_GROUP, "")).await;
+    let mut child = job.command(&["build", "templates"]).spawn().unwrap();
+    job.until("PUT /packer-images-rg/virtualMachines").await;
+    child.kill().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    std::fs::remove_dir_all(job.path("state")).unwrap();
+    let disks = job.existing().iter().filter(|e| e.starts_with("disks ")).count();
+    assert!(disks >= 2, "{:?}", job.existing());
+    let mut env = job.env.clone();
+    env.insert("REQUESTS_CA_BUNDLE".into(), env["IMAGE_ACTION_LOCAL_CA"].clone());
+    python("azure_expired.py", &[], env).await;
+    let dry = job.run(&["cleanup", "--older-than=1h", "--dry-run"]).await;
+    assert_eq!(dry.text.matches("would remove azure disk").count(), disks, "{}", dry.text);
+    let cleaned = job.run(&["cleanup", "--older-than=1h"]).await;
+    assert_eq!(cleaned.code, 0, "{}", cleaned.text);
+    assert_eq!(job.existing(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_is_refused_is_told_within_seconds() {
     let wrong = template(IMAGE, "").replace(
         "use_azure_cli_auth = true",

@@ -3,6 +3,7 @@
 use crate::account::Account;
 use crate::arm::{GROUPS, RESOURCES};
 use crate::config::Access;
+use crate::machine::os_disk;
 use crate::work::{PROVIDER, place};
 use image_action_engine::ledger::{EXPIRES_TAG, Found, RUN_TAG, Resource, Search};
 use image_action_engine::run::RunContext;
@@ -85,5 +86,31 @@ async fn in_subscription(run: &RunContext, subscription: &str, search: &Search) 
             all.extend(found(kind, &id, &resource));
         }
     }
+    let disks = disks_of_machines(&account, &all).await?;
+    all.extend(disks);
     Ok(all)
+}
+
+/// The disks that came with the machines: Azure gives them no tags, and they outlive a machine that is deleted.
+async fn disks_of_machines(account: &Account, all: &[Found]) -> Result<Vec<Found>> {
+    let mut disks: Vec<Found> = Vec::new();
+    for machine in all.iter().filter(|f| f.resource.kind == "virtual-machine") {
+        let Some(body) = account.compute.find(&machine.id).await? else { continue };
+        for id in os_disk(&body).into_iter().chain(made_disks(&body)) {
+            if all.iter().chain(&disks).any(|f| f.id.eq_ignore_ascii_case(&id)) {
+                continue;
+            }
+            let resource =
+                Resource { kind: "disk".to_owned(), place: place(&id), name: id.clone(), ..machine.resource.clone() };
+            disks.push(Found { resource, id, run: machine.run.clone() });
+        }
+    }
+    Ok(disks)
+}
+
+/// The data disks that were made with a machine; one that was attached to it is somebody's own.
+fn made_disks(machine: &Value) -> Vec<String> {
+    let disks = machine.pointer("/properties/storageProfile/dataDisks").and_then(Value::as_array);
+    let made = disks.into_iter().flatten().filter(|d| d["createOption"].as_str().is_some_and(|o| o != "Attach"));
+    made.filter_map(|d| d.pointer("/managedDisk/id").and_then(Value::as_str).map(str::to_owned)).collect()
 }
