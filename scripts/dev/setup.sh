@@ -42,6 +42,13 @@ missing_packages() {
     [ "$1" != tests ] || [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
     # An engine of containers is no small thing to put on somebody's laptop: without one, its tests are passed over.
     [ "$1" != tests ] || [ -z "${CI:-}" ] || command -v dockerd >/dev/null || missing+=(docker.io)
+    # Neither are shells that nobody uses there, and what sets manuals.
+    if [ "$1" = tests ] && [ -n "${CI:-}" ]; then
+        command -v zsh >/dev/null || missing+=(zsh)
+        command -v fish >/dev/null || missing+=(fish)
+        command -v groff >/dev/null || missing+=(groff)
+        command -v mandoc >/dev/null || missing+=(mandoc)
+    fi
     # GitHub's own description of its API is an npm package.
     [ "$1" != tests ] || command -v npm >/dev/null || missing+=(npm)
     printf '%s\n' "${missing[@]}"

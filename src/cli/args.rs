@@ -1,7 +1,7 @@
 //! The command line, as Packer takes it: one dash or two, `-flag=value` or `-flag value`, flags before or after the template.
 
 use crate::cli::local::LocalOptions;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use image_action_engine::run::OnError;
 use image_action_localcloud::guest::{GuestNetwork, Rung};
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ pub enum Command {
     Matrix(MatrixArgs),
     /// Join what jobs of one build each have left (in a workflow: comment, release)
     Merge(MergeArgs),
-    /// Evaluate the expressions on standard input
+    /// Evaluate expressions: typed ones, or those on standard input
     Console(ConsoleArgs),
     /// Bring templates into their canonical layout
     Fmt(FmtArgs),
@@ -48,8 +48,15 @@ pub enum Command {
     Localcloud(LocalcloudArgs),
     /// Run as a step of a GitHub workflow
     Action(ActionArgs),
+    /// Print a script that completes commands, flags and values in a shell
+    Completion(CompletionArgs),
+    /// Print the manual, or the page of one command
+    Man(ManArgs),
     /// Print the version
     Version,
+    /// What the scripts of shells ask.
+    #[command(hide = true, name = "__complete")]
+    Complete(CompleteArgs),
     /// Old JSON templates (not supported)
     #[command(hide = true)]
     Fix(Rest),
@@ -88,6 +95,7 @@ pub struct Rest {
 #[derive(Debug, Args)]
 pub struct TemplateArgs {
     /// A directory with *.pkr.hcl files, or one such file
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub template: String,
     #[command(flatten)]
     /// Variables and selection.
@@ -101,7 +109,7 @@ pub struct CommonArgs {
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable, action = ArgAction::Append, allow_hyphen_values = true)]
     pub var: Vec<(String, String)>,
     /// Read values of variables from a file
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
+    #[arg(long, value_name = "PATH", action = ArgAction::Append, value_hint = ValueHint::FilePath)]
     pub var_file: Vec<String>,
     /// Only these builds; * stands for anything
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', action = ArgAction::Append)]
@@ -284,7 +292,7 @@ pub struct ValidateArgs {
 #[derive(Debug, Args)]
 pub struct LintArgs {
     /// A directory with *.pkr.hcl files, or one such file
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present = "list", value_hint = ValueHint::AnyPath)]
     pub template: Option<String>,
     #[command(flatten)]
     /// Variables and selection.
@@ -342,6 +350,7 @@ pub struct InspectArgs {
 #[derive(Debug, Args)]
 pub struct ConsoleArgs {
     /// A directory with *.pkr.hcl files, or one such file
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub template: Option<String>,
     #[command(flatten)]
     /// Variables.
@@ -352,7 +361,7 @@ pub struct ConsoleArgs {
 #[derive(Debug, Args)]
 pub struct FmtArgs {
     /// Files (*.pkr.hcl, *.pkrvars.hcl), directories with such files, or - for standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub paths: Vec<String>,
     /// Only look: exit code 3 where something would change
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
@@ -442,6 +451,43 @@ pub struct ActionArgs {
     /// Clean up after the job, in place of running it
     #[arg(long)]
     pub post: bool,
+}
+
+/// `completion`
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: ShellArg,
+}
+
+/// A shell that completes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ShellArg {
+    /// source <(image-action completion bash), in ~/.bashrc
+    Bash,
+    /// source <(image-action completion zsh), in ~/.zshrc behind compinit
+    Zsh,
+    /// image-action completion fish | source, in ~/.config/fish/config.fish
+    Fish,
+}
+
+/// `__complete`
+#[derive(Debug, Args)]
+pub struct CompleteArgs {
+    /// The words so far, the program first; the last one is completed.
+    #[arg(last = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}
+
+/// `man`
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// A command: build, validate [default: the page of the program]
+    pub about: Option<String>,
+    /// Write the page of the program and those of all commands into this directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
 }
 
 /// What happens when a step fails, as it is written.

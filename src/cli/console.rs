@@ -3,18 +3,16 @@
 use crate::cli::Session;
 use crate::cli::args::ConsoleArgs;
 use crate::cli::exit::Exit;
+use crate::cli::typing::Typing;
 use crate::cli::{inspect, values};
 use crate::template::{self, ReadData, Template};
 use image_action_engine::run::OnError;
 use image_action_lang::{Diagnostics, Scope, Source, SourceMap, World, eval, parse};
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
 
-/// What is in front of a line that is typed.
-const PROMPT: &str = "> ";
-
 const HELP: &str = "An expression is evaluated and its value printed: upper(var.name), local.tags, path.cwd.\n\
-                    variables lists variables and locals; exit leaves.";
+                    variables lists variables and locals; exit or Ctrl-D leaves. An open bracket goes on in the next line.";
 
 /// Runs the command.
 pub async fn run(session: Session, args: ConsoleArgs) -> Exit {
@@ -31,15 +29,16 @@ pub async fn run(session: Session, args: ConsoleArgs) -> Exit {
             (Some(template), scope)
         }
     };
-    let typed = std::io::stdin().is_terminal();
+    // Line editing is for a person in front of a terminal; all else is a program that asks.
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() && !session.machine_readable {
+        return with_a_person(&session, template.as_ref(), &scope);
+    }
     let mut failed = false;
     let mut last = String::new();
-    prompt(typed);
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         match line.trim() {
             "exit" => break,
             line => match answer(&session, line, template.as_ref(), &scope) {
-                Ok(text) if typed => session.say(&text),
                 Ok(text) => {
                     failed = false;
                     last = text;
@@ -47,18 +46,42 @@ pub async fn run(session: Session, args: ConsoleArgs) -> Exit {
                 Err(()) => failed = true,
             },
         }
-        prompt(typed);
     }
-    if !typed && !last.is_empty() {
+    if !last.is_empty() {
         session.say(&last);
     }
-    if failed && !typed { Exit::Failed } else { Exit::Ok }
+    if failed { Exit::Failed } else { Exit::Ok }
 }
 
-fn prompt(typed: bool) {
-    if typed {
-        let mut out = std::io::stdout().lock();
-        let _ = write!(out, "{PROMPT}").and_then(|()| out.flush());
+/// Answers until the person leaves: by `exit`, or by the end of input.
+fn with_a_person(session: &Session, template: Option<&Template>, scope: &Scope) -> Exit {
+    let mut typing = match Typing::open(session) {
+        Ok(typing) => typing,
+        Err(e) => {
+            session.show_error(e, &SourceMap::default());
+            return Exit::Failed;
+        }
+    };
+    loop {
+        let line = match typing.next() {
+            Ok(Some(line)) => line,
+            Ok(None) => return Exit::Ok,
+            Err(e) => {
+                session.show_error(e, &SourceMap::default());
+                return Exit::Failed;
+            }
+        };
+        match line.trim() {
+            "exit" => return Exit::Ok,
+            "" => continue,
+            // What is wrong has been told, and the next line may be better.
+            expression => {
+                if let Ok(text) = answer(session, expression, template, scope) {
+                    session.say(&text);
+                }
+            }
+        }
+        typing.remember(session, &line);
     }
 }
 

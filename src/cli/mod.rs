@@ -4,6 +4,7 @@ mod action;
 pub mod args;
 mod build;
 mod cleanup;
+mod completion;
 mod console;
 pub mod exit;
 mod explain;
@@ -14,10 +15,12 @@ mod inspect;
 mod lint;
 pub mod local;
 mod localcloud;
+mod man;
 mod matrix;
 mod person;
 mod session;
 mod signals;
+mod typing;
 mod validate;
 mod values;
 
@@ -114,6 +117,9 @@ async fn dispatch(command: Command, session: Session) -> Exit {
         Command::Cleanup(args) => cleanup::run(session, args).await,
         Command::Localcloud(args) => localcloud::run(&session, &args).await,
         Command::Action(args) => action::run(session, &args).await,
+        Command::Completion(args) => completion::run(&session, args.shell),
+        Command::Complete(args) => completion::answer(&session, &args),
+        Command::Man(args) => man::run(&session, &args),
         Command::Version => version(&session),
         Command::Fix(_) | Command::Hcl2Upgrade(_) => {
             session.fail(

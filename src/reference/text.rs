@@ -96,6 +96,26 @@ pub fn overview(paper: Paper) -> String {
     text
 }
 
+/// What one may go on to ask for who has written `begun`: names; behind the dot of a name, its options.
+pub fn questions(begun: &str) -> Vec<String> {
+    let entries = entries();
+    let mut all: Vec<String> = match begun.split_once('.') {
+        None => {
+            let functions = functions::ABOUT.iter().map(|a| format!("{FUNCTION}{}", a.name));
+            entries.iter().map(|e| e.name.to_owned()).chain(["functions".to_owned()]).chain(functions).collect()
+        }
+        Some((component, _)) => {
+            let named = entries.iter().filter(|e| e.name == component);
+            let fields = named.flat_map(|e| [e.schema].into_iter().chain(e.common)).flat_map(|s| &s.fields);
+            fields.map(|f| format!("{component}.{}", f.name)).collect()
+        }
+    };
+    all.retain(|name| name.starts_with(begun));
+    all.sort();
+    all.dedup();
+    all
+}
+
 fn walk(entry: &Entry, path: &[&str], paper: Paper) -> Result<String, String> {
     let Some((first, rest)) = path.split_first() else { return Ok(page(entry, paper)) };
     let mut way = entry.name.to_owned();

@@ -20,6 +20,7 @@ mod lint;
 mod options;
 mod reference;
 mod seed;
+mod shells;
 mod ssh;
 mod sshd;
 mod stub;
