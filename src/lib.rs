@@ -12,4 +12,5 @@ pub mod provisioner;
 pub mod reference;
 pub mod registry;
 pub mod report;
+pub mod secrets;
 pub mod template;

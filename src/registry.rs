@@ -9,7 +9,7 @@ use image_action_amazon as amazon;
 use image_action_engine::config::{Block, Schema};
 use image_action_engine::ledger::Sweeper;
 use image_action_engine::{Builder, Config, DataSource, PostProcessor, PrepareContext, Provisioner};
-use image_action_google::config::{Googlecompute, ImageData};
+use image_action_google::config::{Googlecompute, ImageData, SecretData};
 use image_action_lang::Diagnostics;
 
 /// A component.
@@ -72,7 +72,22 @@ pub const POST_PROCESSORS: &[Component<dyn PostProcessor>] = &[
 /// `data "NAME"`
 pub const DATA_SOURCES: &[Component<dyn DataSource>] = &[
     Component { name: "amazon-ami", schema: amazon::config::AmiData::schema, make: amazon::make_ami_data },
+    Component {
+        name: "amazon-parameterstore",
+        schema: amazon::config::ParameterData::schema,
+        make: amazon::make_parameter_data,
+    },
+    Component {
+        name: "amazon-secretsmanager",
+        schema: amazon::config::SecretData::schema,
+        make: amazon::make_secret_data,
+    },
     Component { name: "googlecompute-image", schema: ImageData::schema, make: image_action_google::make_image_data },
+    Component {
+        name: "googlecompute-secretsmanager",
+        schema: SecretData::schema,
+        make: image_action_google::make_secret_data,
+    },
     Component { name: "http", schema: HttpData::schema, make: datasource::http::make },
     Component { name: "null", schema: NullData::schema, make: datasource::null::make },
 ];

@@ -5,6 +5,7 @@ use crate::cli::args::ConsoleArgs;
 use crate::cli::exit::Exit;
 use crate::cli::typing::Typing;
 use crate::cli::{inspect, values};
+use crate::secrets::Keepers;
 use crate::template::{self, ReadData, Template};
 use image_action_engine::run::OnError;
 use image_action_lang::{Diagnostics, Scope, Source, SourceMap, World, eval, parse};
@@ -88,7 +89,10 @@ fn with_a_person(session: &Session, template: Option<&Template>, scope: &Scope) 
 /// Without a template there are functions and paths.
 fn empty(session: &Session) -> Scope {
     let environment = session.env.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-    Scope::new(Arc::new(World::new(&session.cwd, environment, session.started.into()))).child([])
+    let masker = session.masker.clone();
+    let keepers = Keepers::new(&session.env, move |text| masker.add(text));
+    let world = World::new(&session.cwd, environment, session.started.into()).with_keeper(Arc::new(keepers));
+    Scope::new(Arc::new(world)).child([])
 }
 
 fn answer(session: &Session, line: &str, template: Option<&Template>, scope: &Scope) -> Result<String, ()> {

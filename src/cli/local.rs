@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// Prefixes of variables that lead to a real account. Under `--local` none of them is seen: whatever a shell has exported, a
 /// local run reaches nothing but the local cloud.
-const CLOUD_PREFIXES: [&str; 8] =
-    ["AWS_", "ARM_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "GCE_", "GCLOUD_", "ACTIONS_ID_TOKEN_"];
+const CLOUD_PREFIXES: [&str; 10] =
+    ["AWS_", "ARM_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "GCE_", "GCLOUD_", "ACTIONS_ID_TOKEN_", "CONSUL_", "VAULT_"];
 
 /// What the user may say of the local cloud.
 #[derive(Clone, Debug, Default)]

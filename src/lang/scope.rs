@@ -1,6 +1,6 @@
 //! What an expression may see: variables, functions, and a fixed picture of the world outside.
 
-use crate::functions::{self, Function};
+use crate::functions::{self, Function, FunctionError};
 use crate::value::Value;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -21,8 +21,55 @@ pub enum FunctionSet {
     InTemplateFile,
 }
 
+/// A secret that a server keeps, as a function asks for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kept {
+    /// `consul_key`
+    Consul {
+        /// Its path in the key-value store.
+        key: String,
+    },
+    /// `vault`
+    Vault {
+        /// As Vault's API has it after `/v1/`.
+        path: String,
+        /// Of the secret's data.
+        key: String,
+    },
+    /// `aws_secretsmanager`
+    AwsValue {
+        /// Name or ARN.
+        name: String,
+        /// Of the JSON object that the secret is; may be empty where it has one entry.
+        key: String,
+    },
+    /// `aws_secretsmanager_raw`
+    AwsText {
+        /// Name or ARN.
+        name: String,
+    },
+}
+
+/// Asks the servers that keep secrets: this room knows no network.
+pub trait Keeper: Send + Sync {
+    /// The text of a secret. May take seconds.
+    ///
+    /// # Errors
+    /// It cannot be had; says the server, the call and the cure.
+    fn read(&self, kept: &Kept) -> Result<String, FunctionError>;
+}
+
+/// Where nobody is there to be asked.
+struct Nobody;
+
+impl Keeper for Nobody {
+    fn read(&self, _: &Kept) -> Result<String, FunctionError> {
+        Err(FunctionError::new("no secrets are read here"))
+    }
+}
+
 /// The outside, as functions see it. Made once a run; nothing else of the process is looked at.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct World {
     /// What relative paths of `file`, `fileset`, `templatefile` … start from.
     pub base_dir: PathBuf,
@@ -32,6 +79,8 @@ pub struct World {
     pub environment: Arc<BTreeMap<String, String>>,
     /// When the run began: `legacy_isotime`, `legacy_strftime`.
     pub start: DateTime<Utc>,
+    /// Who is asked for secrets.
+    keeper: Arc<dyn Keeper>,
     /// Rounds of `for` so far, all copies of this world together.
     rounds: Arc<AtomicU64>,
 }
@@ -48,8 +97,21 @@ impl World {
             working_dir,
             environment: Arc::new(environment),
             start,
+            keeper: Arc::new(Nobody),
             rounds: Arc::default(),
         }
+    }
+
+    /// The same world with somebody who is asked for secrets.
+    #[must_use]
+    pub fn with_keeper(mut self, keeper: Arc<dyn Keeper>) -> World {
+        self.keeper = keeper;
+        self
+    }
+
+    /// Who is asked for secrets.
+    pub(crate) fn keeper(&self) -> &dyn Keeper {
+        &*self.keeper
     }
 
     /// Counts one round of a `for`; says whether it may still be run.

@@ -58,13 +58,13 @@ pub const ABOUT: &[About] = &[
     ),
     about(
         "aws_secretsmanager",
-        "A value out of a secret in AWS Secrets Manager, read with the default credentials and region. Of a secret that is a JSON \
-         object, `key` says which entry; it may be null where there is one entry only.",
+        "A value out of a secret in AWS Secrets Manager, read with the credentials and region of the environment. Of a secret that is a \
+         JSON object, `key` says which entry; it may be null where there is one entry only. The value is sensitive.",
         &[],
     ),
     about(
         "aws_secretsmanager_raw",
-        "The whole text of a secret in AWS Secrets Manager, read with the default credentials and region.",
+        "The whole text of a secret in AWS Secrets Manager, read with the credentials and region of the environment. It is sensitive.",
         &[],
     ),
     about("basename", "The last part of a path.", &[("basename(\"/a/b.txt\")", "\"b.txt\"")]),
@@ -115,7 +115,8 @@ pub const ABOUT: &[About] = &[
     about("concat", "The lists, one behind the other.", &[("concat([1], [2, 3])", "[1,2,3]")]),
     about(
         "consul_key",
-        "The value of a key in Consul. Its server is named by `CONSUL_HTTP_ADDR`, a token by `CONSUL_HTTP_TOKEN`.",
+        "The value of a key in Consul. Its server is named by `CONSUL_HTTP_ADDR`, a token by `CONSUL_HTTP_TOKEN`; \
+         the other variables of its own client hold too. It is sensitive.",
         &[],
     ),
     about(
@@ -401,7 +402,8 @@ pub const ABOUT: &[About] = &[
     about(
         "vault",
         "A value of a secret in Vault: the path of the secret (`secret/data/NAME` in a key-value store of version 2), and the key \
-         in it. The server is named by `VAULT_ADDR`; `VAULT_TOKEN` must be set.",
+         in it. The server is named by `VAULT_ADDR`; `VAULT_TOKEN` must be set, and the other variables of its own client hold \
+         too. The value is sensitive.",
         &[],
     ),
     about(

@@ -18,6 +18,7 @@ pub mod variables;
 mod version;
 
 use crate::registry;
+use crate::secrets::Keepers;
 use crate::template::build::{Build, Decoder, Source, SourceUse};
 pub use crate::template::hcp::HcpRegistry;
 use crate::template::locals::{Data, Node, Values};
@@ -80,6 +81,11 @@ impl Secrets {
     /// Hands every text to `take`.
     pub fn new(take: impl Fn(&str) + Send + Sync + 'static) -> Secrets {
         Secrets(Arc::new(take))
+    }
+    /// What takes one text, for whoever learns of secrets later.
+    fn taker(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        let take = self.0.clone();
+        move |text| take(text)
     }
     fn add(&self, texts: &[String]) {
         texts.iter().for_each(|t| (self.0)(t));
@@ -202,7 +208,8 @@ fn parse_into(
     let blocks = top_level(&bodies, diags);
     let of = |kinds: &[&str]| blocks.iter().filter(|b| kinds.contains(&&*b.kind)).collect::<Vec<_>>();
     let world = World::new(&settings.cwd, environment(&settings.env), settings.started.into());
-    let world = Arc::new(world.with_base_dir(&files.root));
+    let keepers = Keepers::new(&settings.env, settings.secrets.taker());
+    let world = Arc::new(world.with_base_dir(&files.root).with_keeper(Arc::new(keepers)));
     let plugins = packer_block::decode(&packer, diags);
     let mut variables = variables::declare(&of(&["variable", "variables"]), &world, diags);
     let mut nodes = Vec::new();
@@ -378,6 +385,7 @@ impl Parsed {
         let values = self.evaluate(&scope, data, settings, &mut parts, &mut diags).await;
         let mut secret = Vec::new();
         values.locals().values().for_each(|v| v.sensitive_texts(false, &mut secret));
+        values.data().sensitive_texts(false, &mut secret);
         settings.secrets.add(&secret);
         let scope = scope.child([(Arc::from("local"), values.local()), (Arc::from("data"), values.data())]);
         let of = |kind: &str| self.blocks.iter().filter(|b| &*b.kind == kind).collect::<Vec<_>>();

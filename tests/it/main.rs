@@ -19,6 +19,7 @@ mod leftovers;
 mod lint;
 mod options;
 mod reference;
+mod secrets;
 mod seed;
 mod shells;
 mod ssh;

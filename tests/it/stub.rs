@@ -21,7 +21,7 @@ impl Asked {
     }
 }
 
-/// What a stub answers: a JSON document, or nothing, which hands the request on.
+/// What a stub answers: a JSON document; a whole answer, from its `HTTP/1.1` on; or nothing, which hands the request on.
 type Answer = dyn Fn(&Asked) -> Option<String> + Send + Sync;
 
 pub struct Stub {
@@ -62,6 +62,9 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, answer: &Answer, upstream: 
     log.lock().unwrap().push(asked.clone());
     let mut stream = stream;
     if let Some(text) = answer(&asked) {
+        if text.starts_with("HTTP/1.1 ") {
+            return stream.write_all(text.as_bytes()).ok();
+        }
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
         return write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{text}", text.len()).ok();
     }

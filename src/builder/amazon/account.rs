@@ -1,4 +1,4 @@
-//! An account as one build reaches it: credentials, region, clients of EC2 by region, and how calls are made.
+//! An account as one build reaches it: credentials, region, clients of services by region, and how calls are made.
 
 use crate::config::Access;
 use crate::credentials;
@@ -63,15 +63,19 @@ struct Inner {
     ec2: Mutex<BTreeMap<String, Ec2>>,
 }
 
-/// EC2 of one region. Cheap to clone.
+/// One service in one region. Cheap to clone.
 #[derive(Clone)]
-pub struct Ec2 {
+pub struct Service<C> {
     /// The region.
     pub region: String,
-    /// The SDK's client; calls are made through [`Ec2::call`].
-    pub client: aws_sdk_ec2::Client,
+    /// The SDK's client; calls are made through [`Service::call`].
+    pub client: C,
+    name: &'static str,
     caller: Caller,
 }
+
+/// EC2 of one region.
+pub type Ec2 = Service<aws_sdk_ec2::Client>;
 
 /// Who makes calls, and how often each is tried.
 #[derive(Clone)]
@@ -219,7 +223,19 @@ impl Account {
         let decoder = inner.access.decode_authorization_messages.then(|| aws_sdk_sts::Client::new(&inner.config));
         let limiter = self.limiter("ec2", region);
         let caller = Caller { attempts: inner.attempts, limiter, cancel: CancellationToken::new(), decoder };
-        Ec2 { region: region.to_owned(), client: aws_sdk_ec2::Client::from_conf(config.build()), caller }
+        Ec2 { region: region.to_owned(), client: aws_sdk_ec2::Client::from_conf(config.build()), name: "ec2", caller }
+    }
+    /// Another service of the account's own region.
+    pub fn service<C>(
+        &self,
+        name: &'static str,
+        connect: impl FnOnce(&SdkConfig) -> C,
+        cancel: &CancellationToken,
+    ) -> Service<C> {
+        let region = self.0.region.clone();
+        let limiter = self.limiter(name, &region);
+        let caller = Caller { attempts: self.0.attempts, limiter, cancel: cancel.clone(), decoder: None };
+        Service { client: connect(&self.0.config), region, name, caller }
     }
     /// How the account is reached again, for the ledger.
     pub fn record(&self) -> AccessRecord {
@@ -239,7 +255,7 @@ impl Account {
     }
 }
 
-impl Ec2 {
+impl<C> Service<C> {
     /// Makes one call, as often as its failures are worth it.
     ///
     /// # Errors
@@ -254,7 +270,7 @@ impl Ec2 {
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
         Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
-        let asked = Asked { service: "ec2", action, resource, region: &self.region };
+        let asked = Asked { service: self.name, action, resource, region: &self.region };
         self.caller.call(&asked, send).await
     }
     /// What ends the calls.

@@ -63,10 +63,11 @@ const THROTTLING: [&str; 14] = [
 ];
 
 /// Codes that say the credentials are not good.
-const CREDENTIALS: [&str; 11] = [
+const CREDENTIALS: [&str; 12] = [
     "AuthFailure",
     "InvalidClientTokenId",
     "SignatureDoesNotMatch",
+    "InvalidSignatureException",
     "ExpiredToken",
     "ExpiredTokenException",
     "RequestExpired",

@@ -1,6 +1,7 @@
-//! Amazon machine images: the builder `amazon-ebs` and the data source `amazon-ami`.
+//! Amazon machine images: the builder `amazon-ebs`, the data sources `amazon-ami`, `amazon-parameterstore` and
+//! `amazon-secretsmanager`.
 //!
-//! This room knows EC2, STS and KMS, and no other cloud.
+//! This room knows EC2, STS, KMS, Secrets Manager and Parameter Store, and no other cloud.
 
 mod account;
 pub mod config;
@@ -11,10 +12,14 @@ mod failure;
 mod find;
 mod images;
 mod network;
+mod parameter;
 mod remove;
+mod secret;
 mod tags;
 mod waits;
 
 pub use ebs::make_ebs;
 pub use images::make_ami_data;
+pub use parameter::make_parameter_data;
 pub use remove::AwsSweeper;
+pub use secret::{Entry, make_secret_data, read_secret};

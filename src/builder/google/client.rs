@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long one attempt of a call may take. Google answers within seconds; only a broken network takes longer.
-const ATTEMPT: Duration = Duration::from_secs(30);
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(30);
 
 /// How fast one project is asked. Compute Engine lets a project make 750 changes a minute, and twice as many reads ("Compute
 /// Engine rate quotas").

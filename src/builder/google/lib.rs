@@ -1,6 +1,7 @@
-//! Compute Engine images: the builder `googlecompute` and the data source `googlecompute-image`.
+//! Compute Engine images: the builder `googlecompute`, the data sources `googlecompute-image` and
+//! `googlecompute-secretsmanager`.
 //!
-//! This room knows Compute Engine and OS Login, and no other cloud.
+//! This room knows Compute Engine, OS Login and Secret Manager, and no other cloud.
 
 mod body;
 mod client;
@@ -13,13 +14,14 @@ mod find;
 mod metadata;
 mod oslogin;
 mod remove;
+mod secret;
 mod source;
 mod steps;
 mod sweep;
 
 pub use sweep::GoogleSweeper;
 
-use crate::config::{Googlecompute, ImageData};
+use crate::config::{Googlecompute, ImageData, SecretData};
 use crate::steps::Names;
 use async_trait::async_trait;
 use image_action_engine::{Artifact, Block, BuildContext, Builder, Config, DataSource, PrepareContext, Result};
@@ -56,6 +58,14 @@ pub fn make(cx: &PrepareContext, body: &Block) -> Result<Box<dyn Builder>, Diagn
 /// None so far: its types say everything.
 pub fn make_image_data(_cx: &PrepareContext, body: &Block) -> Result<Box<dyn DataSource>, Diagnostics> {
     Ok(Box::new(data::ImageSource(ImageData::decode(body))))
+}
+
+/// Makes the data source `googlecompute-secretsmanager` from its checked body.
+///
+/// # Errors
+/// None so far: its types say everything.
+pub fn make_secret_data(_cx: &PrepareContext, body: &Block) -> Result<Box<dyn DataSource>, Diagnostics> {
+    Ok(Box::new(secret::SecretSource(SecretData::decode(body))))
 }
 
 /// `packer-` and a UUID whose first part is the time, as Packer makes them: names sort by age.

@@ -239,12 +239,16 @@ fn failure(
 ) -> Diagnostic {
     // What a function says may quote its arguments.
     let reason = if hidden { "the reason is not shown, because an argument is sensitive" } else { &error.message };
-    match error.argument.and_then(|i| Some((spans.get(i)?, param_of(function, i)?))) {
+    let d = match error.argument.and_then(|i| Some((spans.get(i)?, param_of(function, i)?))) {
         Some((span, param)) => Diagnostic::error("Invalid function argument")
             .detail(format!("Invalid value for {:?} parameter of {name:?}: {reason}.", param.name))
             .at(span.clone()),
         None => Diagnostic::error("Error in function call")
             .detail(format!("Call to function {name:?} failed: {reason}."))
             .at(name_span),
+    };
+    match &error.hint {
+        Some(hint) => d.hint(hint),
+        None => d,
     }
 }

@@ -105,17 +105,26 @@ pub struct FunctionError {
     pub argument: Option<usize>,
     /// A sentence without its capital and period.
     pub message: String,
+    /// What to do; it does not quote the arguments.
+    pub hint: Option<String>,
 }
 
 impl FunctionError {
     /// No single argument is at fault.
     pub fn new(message: impl Into<String>) -> Self {
-        FunctionError { argument: None, message: message.into() }
+        FunctionError { argument: None, message: message.into(), hint: None }
     }
 
     /// Argument `index` is at fault.
     pub fn at(index: usize, message: impl Into<String>) -> Self {
-        FunctionError { argument: Some(index), message: message.into() }
+        FunctionError { argument: Some(index), message: message.into(), hint: None }
+    }
+
+    /// With what to do about it, which must not quote the arguments.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
     }
 }
 

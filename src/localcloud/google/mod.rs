@@ -65,6 +65,7 @@ pub fn env(cloud: &Cloud) -> Vec<(String, String)> {
         ("CLOUDSDK_COMPUTE_ZONE", ZONE.to_owned()),
         ("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", format!("{url}/compute/v1/")),
         ("CLOUDSDK_API_ENDPOINT_OVERRIDES_OSLOGIN", format!("{url}/google/oslogin/")),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", format!("{url}/google/secretmanager/")),
         ("CLOUDSDK_API_ENDPOINT_OVERRIDES_STS", format!("{url}/google/sts/")),
         ("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", format!("{url}/google/iamcredentials/")),
         ("IMAGE_ACTION_GOOGLE_OAUTH2_URL", format!("{url}/google/")),

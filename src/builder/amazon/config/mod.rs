@@ -51,3 +51,34 @@ pub struct AmiData {
     /// Looks at deprecated images, too.
     pub include_deprecated: bool,
 }
+
+/// Reads a secret of Secrets Manager.
+#[derive(Clone, Debug, Config)]
+pub struct SecretData {
+    /// How the account is reached.
+    #[config(flatten)]
+    pub access: Access,
+    /// The name or the ARN of the secret.
+    #[config(required)]
+    pub name: String,
+    /// Which entry of a secret that is a JSON object. It may be left out where there is one entry only.
+    pub key: String,
+    /// Which version, by its id. It goes before `version_stage`.
+    pub version_id: String,
+    /// Which version, by its label.
+    #[config(default = "AWSCURRENT")]
+    pub version_stage: String,
+}
+
+/// Reads a parameter of Systems Manager's Parameter Store.
+#[derive(Clone, Debug, Config)]
+pub struct ParameterData {
+    /// How the account is reached.
+    #[config(flatten)]
+    pub access: Access,
+    /// The name or the ARN of the parameter; `:VERSION` or `:LABEL` may follow it.
+    #[config(required)]
+    pub name: String,
+    /// Decrypts a parameter of the kind `SecureString`. Left out, its value is what is stored.
+    pub with_decryption: bool,
+}

@@ -34,6 +34,6 @@ pub struct Access {
     #[config(default = "googleapis.com")]
     pub universe_domain: String,
     /// Other addresses of the APIs, by name: `compute` (with `/compute/v1/` at its end), `oslogin`, `oauth2`,
-    /// `storage`.
+    /// `secretmanager`, `storage`.
     pub custom_endpoints: BTreeMap<String, String>,
 }

@@ -56,3 +56,22 @@ pub struct ImageData {
     #[config(flatten)]
     pub access: Access,
 }
+
+/// Reads a secret of Secret Manager.
+#[derive(Clone, Debug, Config)]
+pub struct SecretData {
+    /// The project that the secret is in.
+    #[config(required)]
+    pub project_id: String,
+    /// The name of the secret.
+    #[config(required)]
+    pub name: String,
+    /// Which version: its number, an alias, or `latest`.
+    #[config(default = "latest")]
+    pub version: String,
+    /// Which entry of a secret that is a JSON object; `value` is then this entry. Left out, `value` is the whole text.
+    pub key: String,
+    /// Where the API is.
+    #[config(flatten)]
+    pub access: Access,
+}
