@@ -7,6 +7,7 @@ pub mod cli;
 pub mod datasource;
 pub mod github;
 pub mod lint;
+pub mod plan;
 pub mod postprocessor;
 pub mod provisioner;
 pub mod reference;

@@ -8,6 +8,7 @@ use crate::template::packer_block::RequiredPlugin;
 use image_action_amazon as amazon;
 use image_action_engine::config::{Block, Schema};
 use image_action_engine::ledger::Sweeper;
+use image_action_engine::outline::{Document, Grant};
 use image_action_engine::{Builder, Config, DataSource, PostProcessor, PrepareContext, Provisioner};
 use image_action_google::config::{Googlecompute, ImageData, SecretData};
 use image_action_lang::Diagnostics;
@@ -94,6 +95,16 @@ pub const DATA_SOURCES: &[Component<dyn DataSource>] = &[
 
 /// The data sources that ask nobody: `inspect` reads them.
 pub const LOCAL_DATA_SOURCES: &[&str] = &["null"];
+
+/// Makes documents of what builds need to be allowed.
+pub type Permissions = fn(&[Grant]) -> Vec<Document>;
+
+/// How each cloud writes down what it allows, by the `provider` of outlines.
+pub const PERMISSIONS: &[(&str, Permissions)] = &[
+    ("aws", |grants| vec![amazon::policy(grants)]),
+    ("azure", image_action_azure::roles),
+    ("gcp", image_action_google::roles),
+];
 
 /// What removes the resources of each cloud.
 pub fn sweepers() -> Vec<Box<dyn Sweeper>> {

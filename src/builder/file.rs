@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use image_action_engine::component::{Communicator, Connection, ExitStatus, Output};
 use image_action_engine::config::Schema;
 use image_action_engine::{
-    Artifact, Block, BuildContext, Builder, CancellationToken, Config, Error, Facts, PrepareContext, Result,
+    Artifact, Block, BuildContext, Builder, CancellationToken, Config, Error, Facts, Outline, PrepareContext, Question,
+    Result,
 };
 use image_action_lang::{Diagnostic, Diagnostics, Value};
 use std::path::Path;
@@ -60,6 +61,14 @@ const MODE: u32 = 0o600;
 
 #[async_trait]
 impl Builder for FileBuilder {
+    fn outline(&self, _: &Question<'_>) -> Outline {
+        let source = self.0.source.as_ref().map(|s| format!("the file {s}"));
+        Outline {
+            source: source.unwrap_or_default(),
+            makes: vec![format!("the file {}, in the place of one that is there", self.0.target)],
+            ..Outline::default()
+        }
+    }
     async fn run(&self, cx: &BuildContext) -> Result<Option<Artifact>> {
         let target = cx.run.cwd.join(&self.0.target);
         let content = match &self.0.source {

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use image_action_engine::{
-    Artifact, Block, BuildContext, Builder, Config, Facts, PrepareContext, Result, config::UNKNOWN_TEXT,
+    Artifact, Block, BuildContext, Builder, Config, Facts, Outline, PrepareContext, Question, Result,
+    config::UNKNOWN_TEXT,
 };
 use image_action_lang::{Diagnostic, Diagnostics, Value};
 use image_action_remote::{CommunicatorConfig, Machine, Username, reach};
@@ -66,6 +67,13 @@ struct Null(NullConfig);
 
 #[async_trait]
 impl Builder for Null {
+    fn outline(&self, _: &Question<'_>) -> Outline {
+        let login = &self.0.communicator;
+        let host = if login.is_winrm() { &login.winrm_host } else { &login.ssh_host };
+        let machine =
+            (!login.is_none()).then(|| format!("the machine at {host}, which stays as the provisioners leave it"));
+        Outline { source: machine.unwrap_or_default(), ..Outline::default() }
+    }
     async fn run(&self, cx: &BuildContext) -> Result<Option<Artifact>> {
         let mut facts = Facts::from([("ID".to_owned(), Value::string("Null"))]);
         let machine = reach(cx, &self.0.communicator, &Machine::default(), &mut facts).await?;

@@ -22,6 +22,8 @@ pub struct Cli {
 pub enum Command {
     /// Build images from a template
     Build(BuildArgs),
+    /// Show what a build would do, without doing it
+    Plan(PlanArgs),
     /// Check that a template is valid
     Validate(ValidateArgs),
     /// Show the variables, locals and builds of a template
@@ -170,6 +172,53 @@ pub struct BuildArgs {
     #[command(flatten)]
     /// Where it keeps its books.
     pub state: StateArgs,
+}
+
+/// `plan`
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    /// The template.
+    pub template: TemplateArgs,
+    /// Plan a build that replaces images and files of the same name
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub force: bool,
+    /// Read data sources, which may ask a cloud
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub evaluate_datasources: bool,
+    /// Show what the clouds have to allow, as documents that can be handed to them
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub permissions: bool,
+    /// How it is shown
+    #[arg(long, value_enum, default_value_t = PlanForm::Text)]
+    pub format: PlanForm,
+    /// The same as -format=json: one JSON object (docs/plan.md)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub json: bool,
+    /// Use colours [default: on a terminal, unless NO_COLOR is set]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
+    pub color: Option<bool>,
+    /// Warn of names in variable files that no variable has
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
+    pub warn_on_undeclared_var: bool,
+    #[command(flatten)]
+    /// What becomes of warnings.
+    pub warnings: WarningArgs,
+    #[command(flatten)]
+    /// Where data sources keep their books.
+    pub state: StateArgs,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlanForm {
+    /// For a terminal
+    #[default]
+    Text,
+    /// One JSON object (docs/plan.md)
+    Json,
+    /// For GitHub
+    Markdown,
 }
 
 /// What becomes of warnings.

@@ -18,6 +18,7 @@ mod localcloud;
 mod man;
 mod matrix;
 mod person;
+mod plan;
 mod session;
 mod signals;
 mod typing;
@@ -104,6 +105,7 @@ async fn command(command: Command, mut session: Session) -> Exit {
 async fn dispatch(command: Command, session: Session) -> Exit {
     match command {
         Command::Build(args) => build::run(session, args).await,
+        Command::Plan(args) => plan::run(session, args).await,
         Command::Validate(args) => validate::run(session, args).await,
         Command::Inspect(args) => inspect::run(session, args).await,
         Command::Matrix(args) => matrix::run(session, args).await,

@@ -5,6 +5,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 use crate::ledger::Ledger;
+use crate::outline::{Outline, Question};
 use crate::run::RunContext;
 use crate::secret::Secret;
 use async_trait::async_trait;
@@ -109,6 +110,8 @@ pub trait Builder: Send + Sync {
     fn fact_names(&self) -> &'static [&'static str] {
         &[]
     }
+    /// What [`Builder::run`] would do. It asks nobody: what only the cloud knows is a condition of a step.
+    fn outline(&self, asked: &Question<'_>) -> Outline;
     /// Starts a machine, has it provisioned (`cx.steps`), makes the image, removes whatever was temporary; on failure and on
     /// cancel too, as `on_error` of the run says.
     ///
@@ -317,6 +320,10 @@ pub trait PostProcessor: Send + Sync {
 pub trait DataSource: Send + Sync {
     /// The type of what it finds: an object.
     fn output_type(&self) -> Type;
+    /// What it looks for, for people; `None` where its options say it well enough.
+    fn describe(&self) -> Option<String> {
+        None
+    }
     /// Looks it up.
     ///
     /// # Errors

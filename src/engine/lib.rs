@@ -1,5 +1,6 @@
 //! The life of a build: what a component is ([`component`]), how its options are declared ([`config`]), what is told while it
-//! runs ([`event`]), who vouches for us ([`identity`]), what was created and must go again ([`ledger`]), how it waits ([`wait`]), and the run of all builds
+//! runs ([`event`]), who vouches for us ([`identity`]), what it
+//! would do ([`outline`]), what was created and must go again ([`ledger`]), how it waits ([`wait`]), and the run of all builds
 //! ([`run`]).
 //!
 //! This room knows no single cloud, no GitHub and no terminal.
@@ -16,6 +17,7 @@ pub mod error;
 pub mod event;
 pub mod identity;
 pub mod ledger;
+pub mod outline;
 pub mod prepare;
 pub mod run;
 pub mod secret;
@@ -32,6 +34,7 @@ pub use event::{Event, Events};
 pub use identity::{Claims, IdentitySource, IdentityToken};
 pub use image_action_derive::Config;
 pub use ledger::{Ledger, Resource};
+pub use outline::{Outline, Question};
 pub use prepare::PrepareContext;
 pub use secret::Secret;
 pub use tokio_util::sync::CancellationToken;

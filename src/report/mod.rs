@@ -10,6 +10,7 @@ pub mod json;
 pub mod machine;
 pub mod markdown;
 pub mod masker;
+pub mod plan;
 pub mod terminal;
 
 pub use masker::Masker;

@@ -94,7 +94,7 @@ impl Secrets {
 
 impl Settings {
     /// For a component that belongs to no build yet.
-    fn prepare_context(&self) -> PrepareContext {
+    pub(crate) fn prepare_context(&self) -> PrepareContext {
         PrepareContext {
             name: String::new(),
             build_name: String::new(),

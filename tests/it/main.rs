@@ -18,6 +18,7 @@ mod identity;
 mod leftovers;
 mod lint;
 mod options;
+mod plan;
 mod reference;
 mod secrets;
 mod seed;

@@ -158,6 +158,12 @@ impl DataSource for AmiSource {
         all.insert("tags".into(), Value::unknown(Type::map(Type::String)));
         Value::object(all).ty().clone()
     }
+    fn describe(&self) -> Option<String> {
+        let c = &self.0;
+        let search = crate::plan::show_search(&c.filters, &c.owners, c.most_recent, c.include_deprecated);
+        let region = if c.access.region.is_empty() { String::new() } else { format!(", in {}", c.access.region) };
+        Some(format!("{search}{region}"))
+    }
     async fn read(&self, run: &RunContext) -> Result<Value> {
         let account = Account::open(&self.0.access, &run.env, &run.cancel).await?;
         let query = Query {

@@ -11,7 +11,8 @@ use image_action_engine::ask::Choice;
 use image_action_engine::component::Image;
 use image_action_engine::ledger::Item;
 use image_action_engine::{
-    Artifact, Block, BuildContext, Builder, CancellationToken, Config, Error, Event, Facts, PrepareContext, Result,
+    Artifact, Block, BuildContext, Builder, CancellationToken, Config, Error, Event, Facts, Outline, PrepareContext,
+    Question, Result,
 };
 use image_action_lang::{Diagnostics, Value};
 use image_action_remote::{Machine, PrivateKey, Username, clear_authorized_keys, reach};
@@ -64,6 +65,9 @@ pub fn make(cx: &PrepareContext, body: &Block) -> Result<Box<dyn Builder>, Diagn
 impl Builder for ArmBuilder {
     fn fact_names(&self) -> &'static [&'static str] {
         &FACT_NAMES
+    }
+    fn outline(&self, asked: &Question<'_>) -> Outline {
+        crate::plan::outline(&self.0, asked)
     }
     async fn run(&self, cx: &BuildContext) -> Result<Option<Artifact>> {
         cx.phase("logging in");

@@ -25,8 +25,10 @@ mod image;
 mod machine;
 mod names;
 mod operation;
+mod plan;
 mod preflight;
 mod remove;
+mod role;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -35,3 +37,4 @@ mod work;
 pub use builder::make;
 pub use config::Arm;
 pub use remove::AzureSweeper;
+pub use role::roles;

@@ -46,6 +46,10 @@ impl DataSource for ImageSource {
         ]);
         Type::Object(Arc::new(ObjectType { attributes, optional: BTreeSet::new() }))
     }
+    fn describe(&self) -> Option<String> {
+        let which = if self.0.most_recent { "the newest image" } else { "the one image" };
+        Some(format!("{which} of project {} with {}", self.0.project_id, self.0.filters))
+    }
     async fn read(&self, run: &RunContext) -> Result<Value> {
         let options = &self.0;
         let identity = credentials::environment(&run.cwd, &run.env).await?;

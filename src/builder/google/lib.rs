@@ -13,18 +13,23 @@ mod federation;
 mod find;
 mod metadata;
 mod oslogin;
+mod plan;
 mod remove;
+mod role;
 mod secret;
 mod source;
 mod steps;
 mod sweep;
 
+pub use role::roles;
 pub use sweep::GoogleSweeper;
 
 use crate::config::{Googlecompute, ImageData, SecretData};
 use crate::steps::Names;
 use async_trait::async_trait;
-use image_action_engine::{Artifact, Block, BuildContext, Builder, Config, DataSource, PrepareContext, Result};
+use image_action_engine::{
+    Artifact, Block, BuildContext, Builder, Config, DataSource, Outline, PrepareContext, Question, Result,
+};
 use image_action_lang::Diagnostics;
 use std::time::UNIX_EPOCH;
 
@@ -106,6 +111,9 @@ pub(crate) fn said_os_login(config: &Googlecompute) -> Option<bool> {
 impl Builder for GoogleBuilder {
     fn fact_names(&self) -> &'static [&'static str] {
         &["SourceImageName"]
+    }
+    fn outline(&self, asked: &Question<'_>) -> Outline {
+        plan::outline(&self.config, &self.names, asked)
     }
     async fn run(&self, cx: &BuildContext) -> Result<Option<Artifact>> {
         steps::run(cx, &self.config, &self.names).await

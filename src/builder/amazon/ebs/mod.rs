@@ -19,7 +19,7 @@ use image_action_engine::component::Image as ImageOf;
 use image_action_engine::config::Block;
 use image_action_engine::ledger::Item;
 use image_action_engine::{
-    Artifact, BuildContext, Builder, Config, Error, ErrorKind, Event, Facts, PrepareContext, Result,
+    Artifact, BuildContext, Builder, Config, Error, ErrorKind, Event, Facts, Outline, PrepareContext, Question, Result,
 };
 use image_action_lang::Diagnostics;
 use image_action_remote::{Username, clear_authorized_keys};
@@ -52,6 +52,9 @@ pub fn make_ebs(cx: &PrepareContext, body: &Block) -> Result<Box<dyn Builder>, D
 impl Builder for EbsBuilder {
     fn fact_names(&self) -> &'static [&'static str] {
         &FACT_NAMES
+    }
+    fn outline(&self, asked: &Question<'_>) -> Outline {
+        crate::plan::outline(&self.0, asked)
     }
     async fn run(&self, cx: &BuildContext) -> Result<Option<Artifact>> {
         cx.phase("signing in");

@@ -1,0 +1,75 @@
+//! What people and programs are shown.
+
+use super::{run_in, text};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+fn project() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+const VARS: [&str; 4] =
+    ["-var", "gcp_project_id=company", "-var", "azure_subscription_id=11111111-2222-4333-8444-555555555555"];
+
+async fn plan_of_templates(more: &[&str]) -> std::process::Output {
+    run_in(&project(), &BTreeMap::new(), &[&["plan"], more, &VARS, &["templates"]].concat()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_projects_own_templates_are_planned_without_any_account() {
+    let prod = ["-var-file", "templates/prod.pkrvars.hcl", "-var", "ansible_vault_password=do-not-show-me"];
+    for form in ["text", "json", "markdown"] {
+        let output = plan_of_templates(&[&prod[..], &["-format", form]].concat()).await;
+        let text = text(&output);
+        assert!(output.status.success(), "{text}");
+        assert!(!text.contains("do-not-show-me"), "{text}");
+        for words in ["company-base-image.amazon-ebs.ubuntu", "RunInstances", "instances.insert", "099720109477"] {
+            assert!(text.contains(words), "{form}: no {words} in {text}");
+        }
+    }
+    let output = plan_of_templates(&[&prod[..], &["-json"]].concat()).await;
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((plan["format"].as_u64(), plan["valid"].as_bool()), (Some(1), Some(true)));
+    let aws = &plan["builds"][0];
+    assert_eq!(aws["source_found_by"], "data.amazon-ami.ubuntu");
+    assert!(
+        aws["source"].as_str().unwrap().starts_with("the newest image of 099720109477 with name = ubuntu/"),
+        "{aws}"
+    );
+    let secret =
+        aws["provisioners"][4]["settings"].as_array().unwrap().iter().find(|s| s["option"] == "ansible_env_vars");
+    assert_eq!(secret.unwrap()["sensitive"], true);
+    assert_eq!(aws["post_processors"][0][0]["writes"], "manifest.json, entries of earlier runs stay in it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn permissions_are_documents_for_each_cloud() {
+    let output = plan_of_templates(&["-permissions", "-json"]).await;
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let documents = all["permissions"].as_array().unwrap();
+    let providers: Vec<_> = documents.iter().map(|d| d["provider"].as_str().unwrap()).collect();
+    assert_eq!(providers, ["aws", "azure", "azure", "gcp"]);
+    for document in documents {
+        super::parse(document["document"].as_str().unwrap());
+    }
+    // One cloud alone gives the document and nothing else: it can be piped into a file.
+    let one = plan_of_templates(&["-permissions", "-only", "*amazon*"]).await;
+    let policy: Value = serde_json::from_slice(&one.stdout).unwrap();
+    assert_eq!(policy["Version"], "2012-10-17");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_acts_on_stops_a_plan() {
+    let dir = tempfile::tempdir().unwrap();
+    let template = "source \"amazon-ebs\" \"x\" {\n  ami_name = \"image-1\"\n  region = \"us-west-2\"\n  source_ami = \"ami-1\"\n  ssh_username = \"u\"\n  spot_price = \"auto\"\n  spot_instance_types = [\"t3.small\"]\n}\nbuild {\n  sources = [\"source.amazon-ebs.x\"]\n}\n";
+    std::fs::write(dir.path().join("t.pkr.hcl"), template).unwrap();
+    let output = run_in(dir.path(), &BTreeMap::new(), &["plan", "."]).await;
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("The option spot_price is not supported yet"), "{text}");
+    let output = run_in(dir.path(), &BTreeMap::new(), &["plan", "-json", "."]).await;
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["valid"], false);
+    assert!(said["builds"].is_null() && !said["findings"].as_array().unwrap().is_empty(), "{said}");
+}
