@@ -615,7 +615,9 @@ pub fn normalise(arguments: impl IntoIterator<Item = String>) -> Argv {
         let dashes = argument.len() - name.len();
         let word = name.split('=').next().unwrap_or(name);
         if !(1..=2).contains(&dashes) || !flags.contains(word) {
-            arguments.push(argument);
+            // Nobody means a row of one-letter flags: the complaint is about the whole word.
+            let is_word = dashes == 1 && word.len() > 1 && word.starts_with(|c: char| c.is_ascii_alphabetic());
+            arguments.push(if is_word { format!("-{argument}") } else { argument });
             continue;
         }
         match (valued.contains(word) && !name.contains('=')).then(|| given.next()).flatten() {

@@ -1,20 +1,42 @@
 //! `.name`, `[key]`, `.0`, and the splats `[*]` and `.*`.
 
 use crate::convert::convert;
-use crate::diag::{Diagnostic, Diagnostics, Source, Span, suggest};
+use crate::diag::{Diagnostic, Diagnostics, Source, Span, name_hint, suggest};
 use crate::eval::eval;
 use crate::scope::Scope;
 use crate::unify::unify;
 use crate::value::{Type, Value};
 use hcl::edit::Decorated;
 use hcl::edit::Span as _;
-use hcl::edit::expr::{Traversal, TraversalOperator};
+use hcl::edit::expr::{Expression, Traversal, TraversalOperator};
 
 /// Evaluates a reference with all of its steps.
 pub(crate) fn traversal(t: &Traversal, scope: &Scope, source: &Source, diags: &mut Diagnostics) -> Value {
     let value = eval(&t.expr, scope, source, diags);
+    // What `var` or `local` has not is said by that name.
+    if let (Expression::Variable(root), Some(first)) = (&t.expr, t.operators.first())
+        && let TraversalOperator::GetAttr(name) = first.value()
+        && let Type::Object(object) = value.ty()
+        && !value.is_null()
+        && !object.attributes.contains_key(name.as_str())
+    {
+        let span = source.span(first.span().or_else(|| first.value().span()));
+        let d = Diagnostic::error(UNSUPPORTED)
+            .detail(format!("{} has no attribute named {:?} here.", root.as_str(), name.as_str()))
+            .at(span);
+        let known: Vec<&str> = object.attributes.keys().map(AsRef::as_ref).collect();
+        diags.push(match (name_hint(name.as_str(), &known), root.as_str()) {
+            (Some(hint), _) => d.hint(hint),
+            (None, "var") => d.hint(format!("declare it: variable {:?} {{ … }}", name.as_str())),
+            (None, "local") => d.hint(format!("declare it: locals {{ {} = … }}", name.as_str())),
+            (None, _) => d,
+        });
+        return Value::dynamic();
+    }
     steps(value, &t.operators, scope, source, diags)
 }
+
+const UNSUPPORTED: &str = "Unsupported attribute";
 
 fn steps(
     mut value: Value,
@@ -83,7 +105,6 @@ fn fail(summary: &str, detail: impl Into<String>, span: &Span) -> Box<Diagnostic
 /// # Errors
 /// A diagnostic at `span`: there is no such attribute.
 pub fn attribute(value: &Value, name: &str, span: &Span) -> Accessed {
-    const UNSUPPORTED: &str = "Unsupported attribute";
     let tainted = |v: Value| Ok(v.tainted(value.is_sensitive()));
     if value.is_null() {
         return Err(fail(

@@ -236,6 +236,24 @@ where
         .map(|(_, c)| c)
 }
 
+/// The cure for a name that does not exist: the one that was probably meant, or else the ones that there are.
+///
+/// ```
+/// # use image_action_lang::diag::name_hint;
+/// assert_eq!(name_hint("regoin", &["region", "source"]), Some("did you mean \"region\"?".into()));
+/// assert_eq!(name_hint("x", &["region", "source"]), Some("there are: region, source".into()));
+/// assert_eq!(name_hint("x", &[]), None);
+/// ```
+pub fn name_hint(name: &str, known: &[&str]) -> Option<String> {
+    if let Some(near) = suggest(name, known.iter().copied()) {
+        return Some(format!("did you mean {near:?}?"));
+    }
+    (1..=MAX_NAMES_SHOWN).contains(&known.len()).then(|| format!("there are: {}", known.join(", ")))
+}
+
+/// More names than this are a list to look up, not a hint to read.
+const MAX_NAMES_SHOWN: usize = 12;
+
 /// Edits between a name and its suggestion: as many as HCL itself allows.
 const MAX_SUGGESTION_DISTANCE: usize = 2;
 

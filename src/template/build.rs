@@ -306,7 +306,10 @@ impl Decoder<'_> {
             let d = Diagnostic::error(format!("Unknown source {wanted}")).at(span.clone());
             diags.push(match suggest(&wanted, known.iter().map(String::as_str)) {
                 Some(near) => d.detail("There is no such source block.").hint(format!("did you mean {near:?}?")),
-                None => d.detail(format!("There is no such source block. Known: [{}].", known.join(" "))),
+                None if known.is_empty() => d
+                    .detail("The template has no source block.")
+                    .hint(format!("write source \"{kind}\" \"{name}\" {{ … }}, and keep it beside this file")),
+                None => d.detail("There is no such source block.").hint(format!("there are: {}", known.join(", "))),
             });
         }
         if registry::find(registry::BUILDERS, kind, self.plugins).is_none() {

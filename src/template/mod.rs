@@ -30,7 +30,7 @@ use image_action_engine::Env;
 use image_action_engine::config::check::{deprecated, sensitive_texts, unsupported};
 use image_action_engine::prepare::{PACKER_VERSION, PrepareContext, Warnings, go_functions};
 use image_action_engine::run::{OnError, RunContext};
-use image_action_lang::diag::suggest;
+use image_action_lang::diag::name_hint;
 use image_action_lang::{Diagnostic, Diagnostics, Scope, SourceMap, Span, Type, Value, World};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -566,10 +566,7 @@ fn unknown_argument(attribute: &Attribute, known: &[&str]) -> Diagnostic {
     let d = Diagnostic::error("Unsupported argument")
         .detail(format!("An argument named {:?} is not expected here.", attribute.name))
         .at(attribute.name_span.clone());
-    match suggest(&attribute.name, known.iter().copied()) {
-        Some(near) => d.hint(format!("did you mean {near:?}?")),
-        None => d,
-    }
+    d.hint(name_hint(&attribute.name, known).unwrap_or_else(|| "nothing can be set here: remove it".to_owned()))
 }
 
 /// The complaint about a block that does not exist.
@@ -577,10 +574,7 @@ fn unknown_block(block: &Block, known: &[&str]) -> Diagnostic {
     let d = Diagnostic::error("Unsupported block type")
         .detail(format!("Blocks of type {:?} are not expected here.", block.kind))
         .at(block.header.clone());
-    match suggest(&block.kind, known.iter().copied()) {
-        Some(near) => d.hint(format!("did you mean {near:?}?")),
-        None => d,
-    }
+    d.hint(name_hint(&block.kind, known).unwrap_or_else(|| "no blocks can stand here: remove it".to_owned()))
 }
 
 /// The complaint about an argument that is not there.

@@ -9,11 +9,11 @@ use crate::template::select::Selection;
 use crate::template::syntax::{Content, Expr};
 use crate::template::{Settings, Template};
 use image_action_engine::PrepareContext;
-use image_action_engine::config::check::{deprecated, sensitive_texts, unsupported};
+use image_action_engine::config::check::{MISSING, deprecated, sensitive_texts, unsupported};
 use image_action_engine::config::{Block, Schema, UNKNOWN_TEXT};
 use image_action_engine::run::{PlannedBuild, PostProcessorStep, Prepare, ProvisionerStep};
 use image_action_engine::{Facts, PostProcessor, Provisioner};
-use image_action_lang::{Diagnostic, Diagnostics, Scope, Span, Value};
+use image_action_lang::{Diagnostic, Diagnostics, Scope, Severity, Span, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -384,13 +384,18 @@ impl<T: ?Sized> Recipe<T> {
             diags.extend(unsupported(block, (self.component.schema)()));
         }
         // With a part left out the component would complain about what is there.
-        if diags.has_errors() {
+        if diags.iter().any(|d| d.severity == Severity::Error && d.summary != MISSING) {
             return None;
         }
+        // What was never there leaves nothing out: the rest is complained about in the same run, each of it once.
+        let schema = (self.component.schema)();
+        let required = schema.fields.iter().filter(|f| f.required).map(|f| f.name);
+        let absent: Vec<&str> = required.filter(|name| !block.is_set(name)).collect();
         match (self.component.make)(&self.cx, block) {
-            Ok(made) => Some(made),
+            Ok(made) => Some(made).filter(|_| !diags.has_errors()),
             Err(more) => {
-                diags.extend(more);
+                let said_already = |d: &Diagnostic| absent.iter().any(|name| d.summary.contains(name));
+                more.into_iter().filter(|d| !said_already(d)).for_each(|d| diags.push(d));
                 None
             }
         }

@@ -172,7 +172,7 @@ impl Block {
             let all = names.join(", ");
             diags.push(
                 Diagnostic::error(format!("Missing {missing} for {}", self.kind))
-                    .detail(format!("All {} blocks must have {} labels ({all}).", self.kind, names.len()))
+                    .detail(format!("A {} block has {} ({all}).", self.kind, counted(names.len())))
                     .at(self.header.clone())
                     .hint(format!(
                         "write {}{} {{ … }}",
@@ -185,8 +185,7 @@ impl Block {
         if let Some(extra) = self.labels.get(names.len()) {
             let allowed = match names {
                 [] => "no labels".to_owned(),
-                [one] => format!("one label ({one})"),
-                many => format!("{} labels ({})", many.len(), many.join(", ")),
+                many => format!("{} ({})", counted(many.len()), many.join(", ")),
             };
             diags.push(
                 Diagnostic::error(format!("Extraneous label for {}", self.kind))
@@ -361,4 +360,9 @@ fn json_references(node: &json::Node, source: &Source) -> Vec<Traversal> {
             .collect(),
         _ => Vec::new(),
     }
+}
+
+/// A number of labels, in words.
+fn counted(labels: usize) -> String {
+    if labels == 1 { "one label".to_owned() } else { format!("{labels} labels") }
 }

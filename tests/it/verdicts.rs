@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -103,8 +103,22 @@ fn covers(row: &Row, shown: &Shown) -> bool {
     }
 }
 
-/// Everything that differs from the row, in words.
-fn differences(case: &Case) -> Vec<String> {
+/// A case that has been run.
+struct Ran {
+    /// Where its files are.
+    dir: tempfile::TempDir,
+    code: Option<i32>,
+    /// Without colours.
+    stdout: String,
+}
+
+impl Ran {
+    fn work(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+}
+
+fn run(case: &Case) -> Ran {
     let dir = tempfile::tempdir().unwrap();
     let work = dir.path().join("work");
     copy(&data().join("cases").join(&case.name), &work);
@@ -125,10 +139,16 @@ fn differences(case: &Case) -> Vec<String> {
         .output()
         .unwrap();
     let stdout = without_colours(&String::from_utf8_lossy(&output.stdout));
-    let (errors, warnings) = read(&stdout);
+    Ran { dir, code: output.status.code(), stdout }
+}
+
+/// Everything that differs from the row, in words.
+fn differences(case: &Case, ran: &Ran) -> Vec<String> {
+    let (work, stdout) = (ran.work(), &ran.stdout);
+    let (errors, warnings) = read(stdout);
     let mut wrong = Vec::new();
-    if output.status.code() != Some(case.exit) {
-        wrong.push(format!("exit {:?}, not {}", output.status.code(), case.exit));
+    if ran.code != Some(case.exit) {
+        wrong.push(format!("exit {:?}, not {}", ran.code, case.exit));
     }
     for row in case.errors.iter().filter(|r| !errors.iter().any(|e| covers(r, e))) {
         wrong.push(format!("no error at {:?}:{:?}..{:?} ({})", row.file, row.line, row.to, row.says));
@@ -142,7 +162,7 @@ fn differences(case: &Case) -> Vec<String> {
     if warnings != case.warnings {
         wrong.push(format!("{warnings} warnings, not {}", case.warnings));
     }
-    let text = one_blank(&stdout);
+    let text = one_blank(stdout);
     for wanted in case.stdout_has.iter().filter(|w| !text.contains(&one_blank(w))) {
         wrong.push(format!("not on stdout: {wanted}"));
     }
@@ -170,25 +190,50 @@ const UPDATE: &str = "VERDICTS_UPDATE";
 /// How many cases run at a time.
 const THREADS: usize = 4;
 
-#[test]
-fn templates_get_the_verdicts_of_packer() {
+/// Every case, run, and what is made of it, by its name.
+fn all<T: Send>(look: impl Fn(&Case, &Ran) -> Option<T> + Sync) -> (usize, BTreeMap<String, T>) {
     let rows = std::fs::read_to_string(data().join("cases.jsonl")).unwrap();
     let cases: Vec<Case> = rows.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let wrong = differences(case);
-                    if !wrong.is_empty() {
-                        failed.lock().unwrap().insert(case.name.clone(), wrong);
+                    if let Some(seen) = look(case, &run(case)) {
+                        found.lock().unwrap().insert(case.name.clone(), seen);
                     }
                 }
             });
         }
     });
-    let failed = failed.into_inner().unwrap();
-    println!("{} of {} verdicts are the same", cases.len() - failed.len(), cases.len());
+    (cases.len(), found.into_inner().unwrap())
+}
+
+/// The texts that people read: `tests/data/verdicts/messages.txt` has the whole output of every case that fails before anything is run. With
+/// `VERDICTS_UPDATE` set it is written anew; whoever does it reads what has changed, as somebody who has just made that mistake.
+#[test]
+fn what_people_are_told_is_what_somebody_has_read() {
+    let (_, told) = all(|case, ran| {
+        // Paths of the test itself are not the same twice.
+        let text = ran.stdout.replace(&ran.work().display().to_string(), "DIR");
+        (case.exit == 1 && case.cmd[0] != "build")
+            .then(|| format!("## {} {}\n\n{}\n\n", case.name, case.cmd.join(" "), text.trim_end()))
+    });
+    let text: String = told.into_values().collect();
+    let summaries: BTreeSet<&str> = text.lines().filter_map(|l| l.strip_prefix("error: ")).collect();
+    assert!(summaries.len() >= 80, "{} distinct messages", summaries.len());
+    let path = data().join("messages.txt");
+    if std::env::var_os(UPDATE).is_some() {
+        return std::fs::write(path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(text == expected, "{}", similar::TextDiff::from_lines(&expected, &text).unified_diff().context_radius(3));
+}
+
+#[test]
+fn templates_get_the_verdicts_of_packer() {
+    let (count, failed) = all(|case, ran| Some(differences(case, ran)).filter(|wrong| !wrong.is_empty()));
+    println!("{} of {count} verdicts are the same", count - failed.len());
     let known = std::fs::read_to_string(data().join("known.txt")).unwrap();
     let known: BTreeMap<&str, &str> = known.lines().filter_map(|l| l.split_once(": ")).collect();
     if std::env::var_os(UPDATE).is_some() {

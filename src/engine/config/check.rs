@@ -2,7 +2,7 @@
 //! them, each with its place and, where there is one, the name that was probably meant.
 
 use super::{Attribute, Block, Field, Schema, Shape};
-use image_action_lang::{Diagnostic, Diagnostics, Span, Type, Value, convert, diag::suggest};
+use image_action_lang::{Diagnostic, Diagnostics, Span, Type, Value, convert, diag::name_hint};
 
 /// A body whose names are all declared and whose values all have their declared types, and what is wrong with the rest.
 ///
@@ -58,6 +58,9 @@ fn check_body(body: Block, schema: &Schema, diags: &mut Diagnostics) -> Block {
     checked
 }
 
+/// What is said of an argument that has to be there.
+pub const MISSING: &str = "Missing required argument";
+
 fn missing(body: &Block, schema: &Schema, diags: &mut Diagnostics) {
     for field in schema.fields.iter().filter(|f| f.required) {
         // An unknown value may turn out to be there.
@@ -65,7 +68,7 @@ fn missing(body: &Block, schema: &Schema, diags: &mut Diagnostics) {
             continue;
         }
         let d = match field.shape {
-            Shape::Attribute { .. } => Diagnostic::error("Missing required argument")
+            Shape::Attribute { .. } => Diagnostic::error(MISSING)
                 .detail(format!("The argument {:?} is required, but no definition was found.", field.name)),
             Shape::Block { .. } => Diagnostic::error(format!("Insufficient {} blocks", field.name))
                 .detail(format!("A block of type {:?} is required, but there is none.", field.name)),
@@ -81,23 +84,39 @@ fn converted(name: &str, attribute: Attribute, ty: &Type, diags: &mut Diagnostic
     match convert(&attribute.value, ty) {
         Ok(value) => Some(Attribute { value, span: attribute.span }),
         Err(e) => {
-            diags.push(
-                Diagnostic::error("Incorrect attribute value type")
-                    .detail(format!("Inappropriate value for attribute {name:?}: {e}."))
-                    .at(attribute.span),
-            );
+            let d = Diagnostic::error("Incorrect attribute value type")
+                .detail(format!("Inappropriate value for attribute {name:?}: {e}."))
+                .at(attribute.span);
+            diags.push(match form_of(name, ty) {
+                Some(form) => d.hint(form),
+                None => d,
+            });
             None
         }
     }
+}
+
+/// How a value of a type is written.
+fn form_of(name: &str, ty: &Type) -> Option<String> {
+    Some(match ty {
+        Type::Bool => format!("write {name} = true, or {name} = false"),
+        Type::Number => format!("write a number, such as {name} = 10"),
+        Type::List(e) | Type::Set(e) if matches!(e.as_ref(), Type::String) => format!("write {name} = [\"…\", \"…\"]"),
+        Type::Map(e) if matches!(e.as_ref(), Type::String) => format!("write {name} = {{ KEY = \"…\" }}"),
+        Type::String => format!("write {name} = \"…\""),
+        _ => return None,
+    })
 }
 
 fn unknown_argument(name: &str, schema: &Schema, span: Option<Span>) -> Diagnostic {
     let d = Diagnostic::error("Unsupported argument")
         .detail(format!("An argument named {name:?} is not expected here."))
         .at(span);
-    match suggest(name, schema.fields.iter().map(|f| f.name)) {
-        Some(other) => d.hint(format!("did you mean {other:?}?")),
-        None => d,
+    let known: Vec<&str> = schema.fields.iter().map(|f| f.name).collect();
+    match name_hint(name, &known) {
+        Some(hint) => d.hint(hint),
+        None if known.is_empty() => d.hint("nothing can be set here: remove it"),
+        None => d.hint("`image-action explain TYPE` lists what can be set here"),
     }
 }
 
@@ -109,9 +128,11 @@ fn unknown_block(kind: &str, field: Option<&Field>, schema: &Schema, span: Optio
         return d.hint(format!("{kind} is an argument: write {kind} = …, with an equals sign"));
     }
     let blocks = schema.fields.iter().filter(|f| matches!(f.shape, Shape::Block { .. }));
-    match suggest(kind, blocks.map(|f| f.name)) {
-        Some(other) => d.hint(format!("did you mean {other:?}?")),
-        None => d,
+    let blocks: Vec<&str> = blocks.map(|f| f.name).collect();
+    match name_hint(kind, &blocks) {
+        Some(hint) => d.hint(hint),
+        None if blocks.is_empty() => d.hint("no blocks can stand here: remove it"),
+        None => d.hint("`image-action explain TYPE` lists what can stand here"),
     }
 }
 
@@ -309,7 +330,7 @@ mod tests {
             [
                 "Unsupported argument: An argument named \"disks\" is not expected here. [disks is a block: write disks { … }, without the equals sign]",
                 "Unsupported argument: An argument named \"regoin\" is not expected here. [did you mean \"region\"?]",
-                "Incorrect attribute value type: Inappropriate value for attribute \"tags\": map of string required. []",
+                "Incorrect attribute value type: Inappropriate value for attribute \"tags\": map of string required. [write tags = { KEY = \"…\" }]",
                 "Unsupported block type: Blocks of type \"disk\" are not expected here. [did you mean \"disks\"?]",
                 "Missing required argument: The argument \"size\" is required, but no definition was found. [size: Its size in GB.]",
                 "Unsupported block type: Blocks of type \"region\" are not expected here. [region is an argument: write region = …, with an equals sign]",
