@@ -9,7 +9,7 @@ use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCan
 use std::ffi::{OsStr, OsString};
 
 const BASH: &str = include_str!("completion/bash.sh");
-const ZSH: &str = include_str!("completion/zsh.sh");
+const ZSH: &str = include_str!("completion/zsh.zsh");
 const FISH: &str = include_str!("completion/fish.fish");
 
 /// `completion`: the script of a shell.

@@ -1,7 +1,8 @@
+# shellcheck shell=bash
 # Completions of image-action for bash: source <(image-action completion bash)
 
 _image_action() {
-    local word i value help last prefix glued=
+    local word i value last prefix glued=
     local -a words=()
     # bash takes words apart at = and at :, the program does not.
     for ((i = 0; i <= COMP_CWORD; i++)); do
@@ -18,7 +19,7 @@ _image_action() {
     last=${words[${#words[@]} - 1]}
     prefix=${last%"$2"}
     COMPREPLY=()
-    while IFS=$'\t' read -r value help; do
+    while IFS=$'\t' read -r value _; do
         value=${value#"$prefix"}
         case $value in
             */ | *= | *:) ;;
