@@ -71,11 +71,13 @@ impl Builder for FileBuilder {
     }
     async fn run(&self, cx: &BuildContext) -> Result<Option<Artifact>> {
         let target = cx.run.cwd.join(&self.0.target);
+        cx.env().bounds().write(&target)?;
         let content = match &self.0.source {
             None => self.0.content.clone().unwrap_or_default().into_bytes(),
             Some(source) => {
                 cx.say(format!("Copying {source} to {}", self.0.target));
                 let path = cx.run.cwd.join(source);
+                cx.env().bounds().read(&path)?;
                 tokio::fs::read(&path).await.map_err(|e| {
                     Error::failed(format!("cannot read the source file {source}: {e}"))
                         .hint(format!("the path is relative to the working directory, {}", cx.run.cwd.display()))

@@ -64,6 +64,15 @@ impl Json {
     }
 }
 
+/// What the runner gives a job and no builder needs. Whatever a stranger's template gets at in this program, it is not there.
+const RUNNER: [&str; 4] = ["ACTIONS_", "GITHUB_", "INPUT_", "RUNNER_"];
+
+/// The environment without the runner's variables.
+fn without_runner(env: &Env) -> Env {
+    let names = env.iter().map(|(name, _)| name).filter(|name| RUNNER.iter().any(|p| name.starts_with(p)));
+    env.without(&names.collect::<Vec<_>>())
+}
+
 impl Session {
     /// A session that begins now.
     pub fn new(env: Env, cwd: PathBuf, machine_readable: bool, masker: Masker) -> Session {
@@ -212,7 +221,7 @@ impl Session {
             id: self.run_id.clone(),
             started: self.started,
             cwd: self.cwd.clone(),
-            env: self.env.clone(),
+            env: if self.env.bounds().strange() { without_runner(&self.env) } else { self.env.clone() },
             events,
             ledger,
             cancel: CancellationToken::new(),

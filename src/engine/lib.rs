@@ -9,6 +9,7 @@
 extern crate self as image_action_engine;
 
 pub mod ask;
+pub mod bounds;
 pub mod component;
 pub mod config;
 pub mod duration;

@@ -111,6 +111,8 @@ pub struct Decision {
     pub environment: &'static str,
     /// Whether machines are local guests: a fork has no credentials, and gets none.
     pub local: bool,
+    /// Whether the template is a stranger's: it gets no file but its own, and runs no program on the runner.
+    pub strange: bool,
     /// Whether files go to the release of the tag.
     pub release: bool,
     /// Why, in a sentence.
@@ -183,6 +185,7 @@ impl Job {
             mode,
             environment,
             local: false,
+            strange: self.untrusted || self.without_secrets || self.is_of_a_fork(),
             release: false,
             reason: reason.to_owned(),
         };
@@ -214,8 +217,7 @@ impl Job {
             ("push", _) => decide(Mode::Validate, "dev", "a branch: the template is validated"),
             _ => decide(Mode::Validate, "dev", "no event that asks for images: the template is validated"),
         };
-        let fork = self.pull_request.as_ref().is_some_and(|p| p.fork) && self.event == "pull_request";
-        if fork || self.without_secrets {
+        if self.is_of_a_fork() || self.without_secrets {
             decision.local = true;
             decision.reason += ", and without access to secrets: machines are local guests";
         } else if decision.mode == Mode::ValidationBuild && !self.identity {
@@ -223,6 +225,11 @@ impl Job {
             decision.reason += ", and this job has no account of a cloud: machines are local guests";
         }
         Ok(decision)
+    }
+
+    /// Whether this is the pull request of a fork, in a job without secrets.
+    fn is_of_a_fork(&self) -> bool {
+        self.pull_request.as_ref().is_some_and(|p| p.fork) && self.event == "pull_request"
     }
 
     /// `run 42`, with its attempt where it is not the first; empty outside of a workflow.

@@ -135,7 +135,14 @@ impl Inputs {
     /// # Errors
     /// A file that is there and not right, whole: every unknown name, every value that its input does not take.
     pub fn over_defaults(mut self, root: &Path) -> Result<Inputs> {
-        let text = match std::fs::read_to_string(root.join(DEFAULTS_FILE)) {
+        let path = root.join(DEFAULTS_FILE);
+        // What is wrong with it is shown with its text: a pull request may hold a link that leads elsewhere.
+        if let (Ok(real), Ok(root)) = (path.canonicalize(), root.canonicalize())
+            && real != root.join(DEFAULTS_FILE)
+        {
+            return Err(invalid(format!("{DEFAULTS_FILE} is a link")).hint("make it a file"));
+        }
+        let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(self),
             Err(e) => return Err(Error::failed(format!("cannot read {DEFAULTS_FILE}: {e}"))),

@@ -68,6 +68,9 @@ impl Keeper for Nobody {
     }
 }
 
+/// Says whether functions may look at a path; an error says why not.
+pub type Guard = Arc<dyn Fn(&Path) -> Result<(), String> + Send + Sync>;
+
 /// The outside, as functions see it. Made once a run; nothing else of the process is looked at.
 #[derive(Clone)]
 pub struct World {
@@ -81,6 +84,8 @@ pub struct World {
     pub start: DateTime<Utc>,
     /// Who is asked for secrets.
     keeper: Arc<dyn Keeper>,
+    /// Who may forbid a path.
+    guard: Guard,
     /// Rounds of `for` so far, all copies of this world together.
     rounds: Arc<AtomicU64>,
 }
@@ -98,6 +103,7 @@ impl World {
             environment: Arc::new(environment),
             start,
             keeper: Arc::new(Nobody),
+            guard: Arc::new(|_| Ok(())),
             rounds: Arc::default(),
         }
     }
@@ -112,6 +118,18 @@ impl World {
     /// Who is asked for secrets.
     pub(crate) fn keeper(&self) -> &dyn Keeper {
         &*self.keeper
+    }
+
+    /// The same world, where functions look only at paths that `guard` allows.
+    #[must_use]
+    pub fn with_guard(mut self, guard: Guard) -> World {
+        self.guard = guard;
+        self
+    }
+
+    /// Whether functions may look at a path.
+    pub(crate) fn may_read(&self, path: &Path) -> Result<(), String> {
+        (self.guard)(path)
     }
 
     /// Counts one round of a `for`; says whether it may still be run.

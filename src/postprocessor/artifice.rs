@@ -87,6 +87,9 @@ impl PostProcessor for ArtificeConfig {
         for pattern in &self.files {
             files.extend(matching(pattern, &cx.run.cwd)?);
         }
+        for file in &files {
+            cx.env().bounds().read(&cx.run.cwd.join(file))?;
+        }
         cx.say(format!("Using these artifact files: {}", names(&files)));
         let made = Artifact {
             builder_id: BUILDER_ID.to_owned(),

@@ -128,6 +128,7 @@ struct Writer {
 impl Finisher for Writer {
     async fn finish(self: Box<Self>, run: &RunContext, written: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let path = run.cwd.join(&self.output);
+        run.env.bounds().write(&path)?;
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
         std::fs::create_dir_all(&folder)
             .map_err(|e| Error::failed(format!("cannot make the folder {}: {e}", folder.display())))?;

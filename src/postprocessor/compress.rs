@@ -123,6 +123,7 @@ impl PostProcessor for CompressConfig {
             ))
             .hint("name it .tar.gz or .zip"));
         }
+        cx.env().bounds().write(&cx.run.cwd.join(&output))?;
         cx.say(format!("Compressing {} files into {output}", artifact.files.len()));
         let job = Job {
             kind,

@@ -116,6 +116,7 @@ struct Writer {
 impl Finisher for Writer {
     async fn finish(mut self: Box<Self>, run: &RunContext, _written: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let path = run.cwd.join(&self.output);
+        run.env.bounds().write(&path)?;
         let mut file = read(&path)?;
         // As Packer: -force starts anew.
         if run.force {

@@ -182,6 +182,10 @@ impl Provisioner for Ansible {
         facts: &Facts,
         cancel: &CancellationToken,
     ) -> Result<()> {
+        if cx.env().bounds().strange() {
+            cx.say("ansible is left out: the template is that of a fork or of an untrusted event");
+            return Ok(());
+        }
         let connection = communicator.connection();
         if connection.kind != "ssh" {
             let what = format!("ansible needs ssh, and the communicator is \"{}\"", connection.kind);

@@ -93,6 +93,7 @@ impl File {
         } else {
             format!("{}/{source}", cx.run.cwd.display())
         };
+        cx.env().bounds().read(Path::new(&local))?;
         let meta = std::fs::metadata(&local).map_err(|e| unreadable(source, &e, &cx.run.cwd))?;
         if meta.is_dir() {
             cx.say(format!("Uploading {source} to {destination}"));
@@ -111,6 +112,12 @@ impl File {
         destination: &str,
         cancel: &CancellationToken,
     ) -> Result<()> {
+        if cx.env().bounds().strange() {
+            cx.say(format!(
+                "{source} is not downloaded: a template of a fork or of an untrusted event leaves no files here"
+            ));
+            return Ok(());
+        }
         let many = source.ends_with('/') || source.contains(['*', '?', '[']);
         let shown = if many { destination.to_owned() } else { target(destination, base_name(source)) };
         let local = cx.run.cwd.join(&shown);

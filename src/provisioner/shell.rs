@@ -120,6 +120,7 @@ impl Shell {
         let mut scripts = Vec::new();
         for shown in names {
             let path = cx.run.cwd.join(&shown);
+            cx.env().bounds().read(&path)?;
             let content = std::fs::read(&path).map_err(|e| unreadable(&shown, &e, &cx.run.cwd))?;
             let content = if config.binary { content } else { unix_lines(&content) };
             scripts.push(Script { shown, content });

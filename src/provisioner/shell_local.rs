@@ -131,6 +131,10 @@ pub(crate) async fn run(
     facts: &Facts,
     cancel: &CancellationToken,
 ) -> Result<()> {
+    if cx.env().bounds().strange() {
+        cx.say("shell-local is left out: the template is that of a fork or of an untrusted event");
+        return Ok(());
+    }
     if !config.only_on.is_empty() && !config.only_on.iter().any(|s| s == system()) {
         cx.say(format!("shell-local does not run on {}: only_on says so", system()));
         return Ok(());

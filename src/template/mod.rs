@@ -13,6 +13,7 @@ pub mod locals;
 pub mod packer_block;
 pub mod plan;
 pub mod select;
+mod stranger;
 pub mod syntax;
 pub mod variables;
 mod version;
@@ -31,6 +32,7 @@ use image_action_engine::config::check::{deprecated, sensitive_texts, unsupporte
 use image_action_engine::prepare::{PACKER_VERSION, PrepareContext, Warnings, go_functions};
 use image_action_engine::run::{OnError, RunContext};
 use image_action_lang::diag::name_hint;
+use image_action_lang::scope::Keeper;
 use image_action_lang::{Diagnostic, Diagnostics, Scope, SourceMap, Span, Type, Value, World};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -193,7 +195,7 @@ fn parse_into(
             return None;
         }
     };
-    let bodies: Vec<Body> = files.config.iter().filter_map(|path| read(path, &settings.cwd, sources, diags)).collect();
+    let bodies: Vec<Body> = files.config.iter().filter_map(|path| read(path, settings, sources, diags)).collect();
     if diags.has_errors() {
         return None;
     }
@@ -208,8 +210,14 @@ fn parse_into(
     let blocks = top_level(&bodies, diags);
     let of = |kinds: &[&str]| blocks.iter().filter(|b| kinds.contains(&&*b.kind)).collect::<Vec<_>>();
     let world = World::new(&settings.cwd, environment(&settings.env), settings.started.into());
-    let keepers = Keepers::new(&settings.env, settings.secrets.taker());
-    let world = Arc::new(world.with_base_dir(&files.root).with_keeper(Arc::new(keepers)));
+    let bounds = settings.env.bounds().clone();
+    let keeper: Arc<dyn Keeper> = if bounds.strange() {
+        Arc::new(stranger::NoSecrets)
+    } else {
+        Arc::new(Keepers::new(&settings.env, settings.secrets.taker()))
+    };
+    let guard = Arc::new(move |path: &Path| bounds.read(path).map_err(|e| e.summary));
+    let world = Arc::new(world.with_base_dir(&files.root).with_keeper(keeper).with_guard(guard));
     let plugins = packer_block::decode(&packer, diags);
     let mut variables = variables::declare(&of(&["variable", "variables"]), &world, diags);
     let mut nodes = Vec::new();
@@ -243,13 +251,20 @@ fn parse_into(
 }
 
 fn environment(env: &Env) -> BTreeMap<String, String> {
-    env.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    let shown = env.iter().filter(|(name, _)| env.bounds().shows(name));
+    shown.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
 /// Reads and parses one file.
-fn read(path: &Path, cwd: &Path, sources: &mut SourceMap, diags: &mut Diagnostics) -> Option<Body> {
+fn read(path: &Path, settings: &Settings, sources: &mut SourceMap, diags: &mut Diagnostics) -> Option<Body> {
     let name = path.to_string_lossy();
-    let text = match std::fs::read(cwd.join(path)) {
+    let full = settings.cwd.join(path);
+    // What is wrong with a file is shown with its text.
+    if let Err(e) = settings.env.bounds().read(&full) {
+        diags.push(Diagnostic::error(e.summary).detail(e.detail).hint(e.hint.unwrap_or_default()));
+        return None;
+    }
+    let text = match std::fs::read(full) {
         Ok(bytes) => bytes,
         Err(e) => {
             diags.push(Diagnostic::error(format!("Cannot read {name}")).detail(format!("{e}.")));
@@ -346,7 +361,7 @@ fn var_files(
             );
             continue;
         }
-        let Some(body) = read(&path, &settings.cwd, sources, diags) else { continue };
+        let Some(body) = read(&path, settings, sources, diags) else { continue };
         let content = body.content(&|n| (n == "variable").then_some(1), diags);
         for block in &content.blocks {
             let d = if &*block.kind == "variable" {
@@ -513,7 +528,8 @@ impl Parsed {
             return Value::dynamic();
         }
         let cx = settings.prepare_context();
-        let made = (component.make)(&cx, &block);
+        let forbidden = stranger::check(component.name, &block, &cx);
+        let made = if forbidden.has_errors() { Err(forbidden) } else { (component.make)(&cx, &block) };
         parts.push(Part {
             component: component.name,
             schema: component.schema,

@@ -6,6 +6,7 @@ use crate::registry::{self, Component};
 use crate::template::body;
 use crate::template::build::{Build, SourceUse, Step};
 use crate::template::select::Selection;
+use crate::template::stranger;
 use crate::template::syntax::{Content, Expr};
 use crate::template::{Settings, Template};
 use image_action_engine::PrepareContext;
@@ -385,6 +386,11 @@ impl<T: ?Sized> Recipe<T> {
         }
         // With a part left out the component would complain about what is there.
         if diags.iter().any(|d| d.severity == Severity::Error && d.summary != MISSING) {
+            return None;
+        }
+        let forbidden = stranger::check(self.component.name, block, &self.cx);
+        if forbidden.has_errors() {
+            diags.extend(forbidden);
             return None;
         }
         // What was never there leaves nothing out: the rest is complained about in the same run, each of it once.

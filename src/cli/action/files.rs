@@ -24,6 +24,8 @@ const CHECKSUMS: &str = "checksums.txt";
 /// Where it cannot be written.
 pub fn write(session: &Session, name: &str, content: &[u8]) -> Result<()> {
     let path = session.cwd.join(name);
+    // A pull request may hold a link of this name.
+    session.env.bounds().write(&path)?;
     std::fs::write(&path, content).map_err(|e| Error::failed(format!("cannot write {}: {e}", path.display())))?;
     give(&session.cwd, &path);
     Ok(())

@@ -22,6 +22,7 @@ use crate::report::terminal;
 use crate::template::plan::plan;
 use crate::template::{self, ReadData, Settings};
 use futures_util::future::Either;
+use image_action_engine::bounds::Bounds;
 use image_action_engine::run::{self, PlannedBuild, RunContext, RunOutcome};
 use image_action_engine::wait::set_poll_scale;
 use image_action_engine::{CancellationToken, Error, Events, Result, Secret};
@@ -118,6 +119,10 @@ async fn start(session: &mut Session) -> Result<Exit> {
     } else {
         None
     };
+    if work.decision.strange {
+        session.env = session.env.clone().within(Bounds::of_a_stranger(&root(session))?);
+        session.say("The template is a stranger's: it has its own files alone, and runs no program on this side.");
+    }
     let exit = go(session, &work).await;
     if let Some(local) = local {
         local.stop().await;

@@ -38,7 +38,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     deep("filebase64", &[PATH], Takes::String, |world, a| {
         // As in Packer: from the working directory, and `~` is a plain character.
         let given = text(&a[0]);
-        let bytes = read_bytes(&world.working_dir.join(given), given)?;
+        let bytes = read_bytes(&allowed(world, world.working_dir.join(given))?, given)?;
         Ok(Value::string(STANDARD.encode(bytes)))
     }),
     deep("fileexists", &[PATH], Takes::Bool, fileexists),
@@ -98,7 +98,13 @@ fn expand_home(world: &World, path: &str) -> Result<String, FunctionError> {
 }
 
 fn resolve(world: &World, path: &str) -> Result<PathBuf, FunctionError> {
-    Ok(world.base_dir.join(expand_home(world, path)?))
+    allowed(world, world.base_dir.join(expand_home(world, path)?))
+}
+
+/// The path, where this world lets functions look at it.
+fn allowed(world: &World, path: PathBuf) -> Result<PathBuf, FunctionError> {
+    world.may_read(&path).map_err(|why| FunctionError::at(0, why))?;
+    Ok(path)
 }
 
 fn cannot_read(path: &str, error: &std::io::Error) -> FunctionError {
@@ -148,7 +154,7 @@ fn fileset(world: &World, a: &[Value]) -> Outcome {
     let matcher = glob
         .map_err(|e| FunctionError::new(format!("failed to glob pattern {pattern:?}: {}", e.kind())))?
         .compile_matcher();
-    let start = world.base_dir.join(path).join(&prefix);
+    let start = allowed(world, world.base_dir.join(path).join(&prefix))?;
     let mut found = BTreeSet::new();
     let mut looked_at = 0;
     walk(&start, "", MAX_FILESET_DEPTH, &mut looked_at, &mut |relative| {

@@ -14,6 +14,7 @@ mod hostile;
 mod limits;
 mod releases;
 mod reports;
+mod stranger;
 
 use crate::support::{Local, python};
 use serde_json::{Value, json};
