@@ -189,6 +189,9 @@ pub struct PlanArgs {
     /// Show what the clouds have to allow, as documents that can be handed to them
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool)]
     pub permissions: bool,
+    /// Show what has changed since another git revision (main, v1.2.0, HEAD~3)
+    #[arg(long, value_name = "REVISION", conflicts_with = "permissions", allow_hyphen_values = true)]
+    pub against: Option<String>,
     /// How it is shown
     #[arg(long, value_enum, default_value_t = PlanForm::Text)]
     pub format: PlanForm,

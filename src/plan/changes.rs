@@ -134,13 +134,36 @@ impl Changes {
     pub fn none(&self) -> bool {
         self.builds.is_empty() && self.permissions.is_empty()
     }
+    /// Every text that comes from a template.
+    pub fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        let settings = |all: &mut Vec<SettingChange>, change: &mut dyn FnMut(&mut String)| {
+            for s in all {
+                change(&mut s.option);
+                s.old.iter_mut().chain(&mut s.new).for_each(&mut *change);
+            }
+        };
+        for build in &mut self.builds {
+            settings(&mut build.settings, &mut change);
+            build.files.iter_mut().for_each(|f| change(&mut f.path));
+            for part in &mut build.parts {
+                change(&mut part.name);
+                settings(&mut part.settings, &mut change);
+                part.files.iter_mut().for_each(|f| change(&mut f.path));
+            }
+            for step in &mut build.steps {
+                [&mut step.step.about, &mut step.step.place].into_iter().for_each(&mut change);
+            }
+        }
+        self.permissions.iter_mut().for_each(|p| change(&mut p.on));
+        self.notes.iter_mut().for_each(change);
+    }
     /// How many builds became that.
     pub fn count(&self, became: Became) -> usize {
         self.builds.iter().filter(|b| b.became == became).count()
     }
 }
 
-/// Compares two plans. Texts of `old` that hold the folder of its files are as if they held `home`.
+/// Compares two plans.
 pub fn between(old: &Plan, new: &Plan) -> Changes {
     let mut changes = Changes { permissions: permissions(old, new), ..Changes::default() };
     for build in &new.builds {
@@ -324,28 +347,30 @@ fn between_same(
     }));
 }
 
-/// Calls by name and place: their words repeat what the options say.
+/// Calls by name and place: their words repeat what the options say. Of several of a name the one with new words is new.
 fn steps(old: &[Step], new: &[Step]) -> Vec<StepChange> {
-    let key = |s: &Step| (s.call.clone(), s.place.clone(), s.destroys);
-    let counts = |all: &[Step]| {
-        let mut counts: BTreeMap<_, usize> = BTreeMap::new();
-        all.iter().for_each(|s| *counts.entry(key(s)).or_default() += 1);
-        counts
-    };
-    let only_in = |these: &[Step], those: &[Step], became: Became| {
-        let mut spare = counts(those);
-        let mut found = Vec::new();
-        for step in these {
-            match spare.get_mut(&key(step)).filter(|n| **n > 0) {
-                Some(n) => *n -= 1,
-                None => found.push(StepChange { became, step: step.clone() }),
-            }
-        }
-        found
-    };
-    let mut all = only_in(new, old, Became::Added);
-    all.extend(only_in(old, new, Became::Removed));
+    let exact = |s: &Step| (s.call.clone(), s.place.clone(), s.destroys, s.about.clone());
+    let rest = |these: &[Step], those: &[Step]| without(these, those, exact);
+    let (more, fewer) = (rest(new, old), rest(old, new));
+    let loose = |s: &Step| (s.call.clone(), s.place.clone(), s.destroys);
+    let change = |became: Became| move |step: Step| StepChange { became, step };
+    let mut all: Vec<StepChange> = without(&more, &fewer, loose).into_iter().map(change(Became::Added)).collect();
+    all.extend(without(&fewer, &more, loose).into_iter().map(change(Became::Removed)));
     all
+}
+
+/// Those of `these` that have no counterpart in `those`, each of which is one once.
+fn without<K: Ord>(these: &[Step], those: &[Step], key: impl Fn(&Step) -> K) -> Vec<Step> {
+    let mut spare: BTreeMap<K, usize> = BTreeMap::new();
+    those.iter().for_each(|s| *spare.entry(key(s)).or_default() += 1);
+    let mut left = Vec::new();
+    for step in these {
+        match spare.get_mut(&key(step)).filter(|n| **n > 0) {
+            Some(n) => *n -= 1,
+            None => left.push(step.clone()),
+        }
+    }
+    left
 }
 
 fn permissions(old: &Plan, new: &Plan) -> Vec<PermissionChange> {

@@ -11,30 +11,35 @@ mod settings;
 use crate::cli::args::{ActionArgs, MergeArgs, StateArgs};
 use crate::cli::exit::Exit;
 use crate::cli::local::{Local, LocalOptions};
-use crate::cli::{Session, identity, signals};
+use crate::cli::{Session, identity, plan, signals};
 use crate::github::checks::{self, Checks, Phase, Phases};
 use crate::github::inputs::Inputs;
 use crate::github::{Client, Job, Mode, release, runner};
 use crate::lint::{self, Subject};
+use crate::plan::changes::Changes;
 use crate::report::collect::Tails;
-use crate::report::markdown::{Report, Status, code};
+use crate::report::markdown::{Report, Status, code, prose};
+use crate::report::plan::changes;
 use crate::report::terminal;
-use crate::template::plan::plan;
+use crate::template::plan::plan as plan_template;
 use crate::template::{self, ReadData, Settings};
 use futures_util::future::Either;
 use image_action_engine::bounds::Bounds;
 use image_action_engine::run::{self, PlannedBuild, RunContext, RunOutcome};
 use image_action_engine::wait::set_poll_scale;
-use image_action_engine::{CancellationToken, Error, Events, Result, Secret};
+use image_action_engine::{CancellationToken, Error, ErrorKind, Events, Result, Secret};
 use image_action_lang::{Diagnostics, SourceMap};
 use settings::{Task, ToRelease, Work};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// The file that holds the report, in the working directory.
 const REPORT_FILE: &str = "image-action-report.md";
+
+/// How long reading the other commit may take: a large repository on a busy runner needs some seconds.
+const COMPARING: Duration = Duration::from_secs(60);
 
 /// What the runner knows and nobody else should: masked before the first word is said.
 const SECRETS: [&str; 4] =
@@ -151,16 +156,20 @@ struct Action<'a> {
     begin: Instant,
 }
 
+/// A template that was read: what it was read with, and what came of it.
+type Read = (template::Options, (Option<template::Parsed>, SourceMap, Diagnostics));
+
 /// Reads the template; the variable `environment` is set where one is declared and nothing else sets it.
-fn read(session: &Session, work: &Work, settings: &Settings) -> (Option<template::Parsed>, SourceMap, Diagnostics) {
+fn read(session: &Session, work: &Work, settings: &Settings) -> Read {
     let mut options = work.options(&session.cwd);
     let first = template::parse(&options, settings);
     let declared = first.0.as_ref().is_some_and(|p| p.variables.contains_key("environment"));
     if !declared || options.vars.iter().any(|(n, _)| n == "environment") {
-        return first;
+        return (options, first);
     }
     options.vars.insert(0, ("environment".to_owned(), work.environment.clone()));
-    template::parse(&options, settings)
+    let second = template::parse(&options, settings);
+    (options, second)
 }
 
 /// From the template to the reports.
@@ -194,7 +203,7 @@ impl Action<'_> {
         if work.task == Task::Merge {
             return self.merge().await;
         }
-        let (parsed, sources, diags) = read(session, work, settings);
+        let (options, (parsed, sources, diags)) = read(session, work, settings);
         let mut report = self.report();
         let (builds, diags) = match parsed {
             None => (Vec::new(), diags),
@@ -208,6 +217,9 @@ impl Action<'_> {
         findings::tell(session, &report.findings);
         if work.task == Task::Matrix && !report.invalid() {
             return self.matrix(&builds);
+        }
+        if !report.invalid() {
+            report.changes = self.changes(&options, settings).await;
         }
         if report.invalid() || work.decision.mode == Mode::Validate || builds.is_empty() {
             self.check_template(&report).await;
@@ -234,6 +246,34 @@ impl Action<'_> {
         }
         let exit = self.finish(&report, Some(&outcome)).await?;
         Ok(if exit == Exit::Ok && left > 0 { Exit::Leftovers } else { exit })
+    }
+
+    /// What has changed against the base branch of a pull request. Where that cannot be said, a line says why: reporting never
+    /// fails a job.
+    async fn changes(&self, options: &template::Options, settings: &Settings) -> Vec<String> {
+        let pull = self.work.job.pull_request.as_ref();
+        let Some(pull) = pull.filter(|p| !p.base_sha.is_empty()) else { return Vec::new() };
+        let settings = Settings { validating: true, ..settings.clone() };
+        let comparing = plan::compare(self.session, options, &self.work.selection, &settings, &pull.base_sha);
+        let unknown = |why: &str| {
+            self.session.say(&format!(
+                "What changes against {} is not known: {}",
+                self.session.clean(&pull.base_ref),
+                self.session.clean(why)
+            ));
+            vec![format!("ℹ️ What changes against {} is not known: {}\n", code(&pull.base_ref), prose(why))]
+        };
+        match tokio::time::timeout(COMPARING, comparing).await {
+            Ok(Ok(changes)) => {
+                let changes = Changes { against: pull.base_ref.clone(), ..changes };
+                changes::markdown(&plan::masked(self.session, &changes))
+            }
+            Ok(Err(e)) if e.kind == ErrorKind::NotFound => unknown(
+                "the checkout does not have the commit to compare with. Give `actions/checkout` the input `fetch-depth: 0`.",
+            ),
+            Ok(Err(e)) => unknown(&e.summary),
+            Err(_) => unknown("reading the other commit took too long."),
+        }
     }
 
     /// What a report says before anything is known.
@@ -271,7 +311,7 @@ impl Action<'_> {
         let reading = if settings.validating { ReadData::Local(&self.run) } else { ReadData::All(&self.run) };
         let (template, found) = parsed.initialize(reading, settings).await;
         diags.extend(found);
-        let planned = plan(&template, &self.work.selection, settings);
+        let planned = plan_template(&template, &self.work.selection, settings);
         diags.extend(planned.diagnostics);
         diags.extend(lint::check(&Subject { template: &template, builds: &planned.parts, sources, settings }));
         self.run.events.flush().await;

@@ -117,7 +117,7 @@ impl Action<'_> {
                 findings: Vec::new(),
                 errors: Vec::new(),
                 notes: Vec::new(),
-                changes: None,
+                changes: Vec::new(),
                 elapsed: None,
                 ..report.clone()
             };
@@ -246,7 +246,8 @@ impl Action<'_> {
 
 /// The part of a release's text that is ours.
 fn section(report: &Report, masker: &crate::report::Masker) -> String {
-    let images = Report { launch: false, findings: Vec::new(), notes: Vec::new(), changes: None, ..report.clone() };
+    let images =
+        Report { launch: false, findings: Vec::new(), notes: Vec::new(), changes: Vec::new(), ..report.clone() };
     let table = images.table_only(masker);
     let launch =
         launch::section(&report.rows).map(|s| format!("\n### Launch\n\n{}", masker.mask(&s))).unwrap_or_default();

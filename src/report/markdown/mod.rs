@@ -140,8 +140,8 @@ pub struct Report {
     pub fail_on: Option<Level>,
     /// The builds, in order.
     pub rows: Vec<Row>,
-    /// What changes against the base branch, as Markdown.
-    pub changes: Option<String>,
+    /// What changes against the base branch, as Markdown: parts that stand alone, the important ones first.
+    pub changes: Vec<String>,
     /// Failures that belong to no build.
     pub errors: Vec<String>,
     /// Short facts below the table.
@@ -257,9 +257,7 @@ impl Report {
         let failures = self.rows.iter().filter_map(|row| Some((row, row.failure.as_ref()?)));
         all.extend(failures.map(|(row, failure)| failure_section(row, failure, log_lines)));
         all.extend(self.errors_of_the_template());
-        if let Some(changes) = &self.changes {
-            all.push(format!("\n{changes}\n"));
-        }
+        all.extend(self.changes.iter().map(|part| format!("\n{part}\n")));
         all.extend(self.warnings());
         if self.launch && !self.local {
             all.extend(launch::section(&self.rows).map(|s| format!("\n{}\n", details("Launch one of the images", &s))));

@@ -1,6 +1,11 @@
 //! A report with everything in it, kept as a file: `tests/data/action/comment.md`. The pictures in `docs/` are made of it.
 
 use super::*;
+use crate::plan::changes::{
+    Became, BuildChange, Changes, FileChange, PartChange, PermissionChange, SettingChange, StepChange,
+};
+use crate::report::plan::changes as drawn;
+use image_action_engine::outline::{Stage, Steps};
 use std::time::UNIX_EPOCH;
 
 fn image(provider: &str, region: &str, id: &str) -> Image {
@@ -10,6 +15,70 @@ fn image(provider: &str, region: &str, id: &str) -> Image {
 fn row(build: &str, source_type: &str, seconds: u64, images: Vec<Image>) -> Row {
     let (status, elapsed) = (Status::Success, Duration::from_secs(seconds));
     Row { build: build.into(), source_type: source_type.into(), status, elapsed, images, failure: None }
+}
+
+/// What a pull request changes.
+fn changes() -> Vec<String> {
+    let setting = |option: &str, old: Option<&str>, new: Option<&str>| SettingChange {
+        option: option.into(),
+        old: old.map(str::to_owned),
+        new: new.map(str::to_owned),
+        sensitive: false,
+    };
+    let script = FileChange {
+        path: "scripts/app/docker.sh".into(),
+        became: Became::Changed,
+        old: Some("5f1e9c0d7a21bb".into()),
+        new: Some("c0ffee1234567890".into()),
+    };
+    let part = PartChange {
+        part: "provisioner",
+        kind: "shell".into(),
+        name: String::new(),
+        place: 2,
+        became: Became::Changed,
+        settings: vec![setting("environment_vars", Some("[\"A=1\"]"), Some("[\"A=1\", \"B=<b>|\"]"))],
+        files: vec![script],
+    };
+    let mut steps = Steps::at("ap-northeast-1");
+    steps.stage(Stage::Image);
+    steps.call("CopyImage", "the image web-1.4.0 from us-west-2, encrypted with alias/images");
+    let step = StepChange { became: Became::Added, step: steps.done().remove(0) };
+    let build = BuildChange {
+        name: "web.amazon-ebs.ubuntu_2404".into(),
+        kind: "amazon-ebs".into(),
+        became: Became::Changed,
+        settings: vec![
+            setting("instance_type", Some("\"t3.medium\""), Some("\"t3.large\"")),
+            setting("tags.Stage", None, Some("\"release\"")),
+        ],
+        parts: vec![part],
+        files: Vec::new(),
+        steps: vec![step],
+    };
+    let new = BuildChange {
+        name: "web.googlecompute.ubuntu_2404".into(),
+        kind: "googlecompute".into(),
+        became: Became::Added,
+        settings: Vec::new(),
+        parts: Vec::new(),
+        files: Vec::new(),
+        steps: Vec::new(),
+    };
+    let permission = PermissionChange {
+        provider: "aws",
+        became: Became::Added,
+        action: "ec2:CopyImage".into(),
+        on: "arn:aws:ec2:ap-northeast-1::image/*".into(),
+    };
+    drawn::markdown(&Changes {
+        against: "main".into(),
+        commit: "3b44a1b0c9d8e7f6".into(),
+        builds: vec![build, new],
+        unchanged: vec!["web.azure-arm.ubuntu_2404".into()],
+        permissions: vec![permission],
+        notes: Vec::new(),
+    })
 }
 
 /// Three clouds, of which one has failed.
@@ -50,6 +119,7 @@ fn failed() -> Report {
             azure,
             row("web.googlecompute.ubuntu_2404", "googlecompute", 220, vec![image("gcp", "us", id)]),
         ],
+        changes: changes(),
         run_url: "https://github.com/company/images/actions/runs/42".into(),
         run: "run 42, attempt 2".into(),
         files_url: "https://github.com/company/images/blob/8c1f2e5".into(),
@@ -66,6 +136,7 @@ fn released() -> Report {
     report.what = "build of tag v1.4.0".into();
     report.facts = vec![format!("environment {}", code("prod"))];
     report.findings.clear();
+    report.changes.clear();
     report.launch = true;
     let id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images/providers/Microsoft.Compute/galleries/web/images/ubuntu-2404/versions/1.4.0";
     report.rows[1] = row("web.azure-arm.ubuntu_2404", "azure-arm", 511, vec![image("azure", "westeurope", id)]);
@@ -74,7 +145,7 @@ fn released() -> Report {
 
 /// What the check run of one build shows.
 fn check() -> Report {
-    let mut report = Report { findings: Vec::new(), elapsed: None, ..failed() };
+    let mut report = Report { findings: Vec::new(), changes: Vec::new(), elapsed: None, ..failed() };
     report.rows.retain(|r| r.status == Status::Failure);
     report
 }

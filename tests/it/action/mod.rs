@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cancel;
+mod changes;
 mod defaults;
 mod events;
 mod fan_out;

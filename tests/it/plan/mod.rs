@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod against;
 mod amazon;
 mod azure;
 mod google;
