@@ -13,6 +13,9 @@ const SSH_PORT: u16 = 22;
 /// The same where port 22 is closed to ordinary users (`net.ipv4.ip_unprivileged_port_start`).
 const UNPRIVILEGED_SSH_PORT: u16 = 2222;
 
+/// Pause after a connection that could not be taken.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// How many addresses are tried before giving up; another local cloud may hold some.
 const ADDRESS_TRIES: u32 = 50;
 
@@ -128,7 +131,11 @@ async fn open_address(name: &str, port: u16) -> Result<(Ipv4Addr, TcpListener), 
 
 async fn forward(listener: TcpListener, to: SocketAddr) {
     loop {
-        let Ok((mut client, _)) = listener.accept().await else { return };
+        let Ok((mut client, _)) = listener.accept().await else {
+            // Out of descriptors, or a client that went away: the machine must answer the next one all the same.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
         tokio::spawn(async move {
             if let Ok(mut guest) = TcpStream::connect(to).await {
                 // Either side may hang up at any time.

@@ -30,6 +30,10 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time for the end of all processes of a guest after SIGKILL to its PID 1.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
+/// Errors of sendmsg(2) that pass (unix(7): ETOOMANYREFS where more descriptors are in flight than a user may have open).
+const PASSING: [i32; 3] = [libc::ETOOMANYREFS, libc::ENOBUFS, libc::ENOMEM];
+/// Pause before a request is sent again.
+const SEND_PAUSE: Duration = Duration::from_millis(10);
 /// Most bytes of an answer about a user.
 const MAX_LOGIN: u64 = 8 << 20;
 /// What a guest's console keeps, bytes; EC2 keeps the last 64 KiB.
@@ -298,6 +302,11 @@ async fn write_requests(socket: Arc<UnixStream>, mut queue: mpsc::UnboundedRecei
             let once = || wire::send_with_fds(&*socket, &frame[sent..], fds);
             match socket.async_io(Interest::WRITABLE, once).await {
                 Ok(bytes) => sent += bytes,
+                // Too many descriptors on their way at once, or no memory for a moment: nothing was sent, and a program that
+                // was asked for would otherwise never end.
+                Err(e) if e.raw_os_error().is_some_and(|code| PASSING.contains(&code)) => {
+                    tokio::time::sleep(SEND_PAUSE).await;
+                }
                 Err(_) => return,
             }
         }

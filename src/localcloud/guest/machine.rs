@@ -221,7 +221,10 @@ impl Guest {
 
     async fn start_processes(&self, power: mpsc::UnboundedSender<Power>) -> Result<Running, GuestError> {
         let inner = &self.inner;
-        let mut files = super::network::files(inner.network);
+        // It asks a program (apt-config), and nobody else's connection may wait for that.
+        let network = inner.network;
+        let files = tokio::task::spawn_blocking(move || super::network::files(network));
+        let mut files = files.await.map_err(|e| self.error(e.to_string()))?;
         files.extend(standin::files());
         // overlayfs refuses the work folder of an earlier volatile mount.
         let work = inner.folders.own.join("work");
