@@ -1,7 +1,8 @@
 //! Completions: for each shell a small script that asks this program, so that what is offered is what is accepted.
 
 use crate::cli::Session;
-use crate::cli::args::{Cli, CompleteArgs, ShellArg, normalise};
+use crate::cli::args::{Cli, CompleteArgs, ShellArg};
+use crate::cli::dashes::normalise;
 use crate::cli::exit::Exit;
 use crate::reference;
 use clap::CommandFactory;

@@ -6,6 +6,7 @@ mod build;
 mod cleanup;
 mod completion;
 mod console;
+mod dashes;
 pub mod exit;
 mod explain;
 mod fmt;
@@ -27,7 +28,8 @@ mod values;
 
 pub use session::Session;
 
-use crate::cli::args::{Cli, Command, normalise};
+use crate::cli::args::{Cli, Command};
+use crate::cli::dashes::normalise;
 use crate::cli::exit::Exit;
 use crate::cli::session::Json;
 use crate::report::Masker;
