@@ -66,8 +66,9 @@ fn unread(component: &str, top: &Schema, schema: &Schema, code: &str, found: &mu
         if field.unsupported || nothing || is_refused_value(field, top) {
             continue;
         }
-        // A field that is read, not a method of the same name.
-        let read = Regex::new(&format!(r"\.\s*{}\b\s*[^\s(]", in_rust(field.name))).unwrap();
+        // A field that is read or taken apart, not a method of the same name.
+        let name = in_rust(field.name);
+        let read = Regex::new(&format!(r"\.\s*{name}\b\s*[^\s(]|let \w+ \{{[^}}=]*\b{name}\b[^}}=]*\}} =")).unwrap();
         if !read.is_match(code) {
             found.insert((component.to_owned(), field.name.to_owned()));
         }
