@@ -186,7 +186,8 @@ impl Shell {
             ExitStatus::Code(code) if valid.contains(&i64::from(code)) => Ok(()),
             ExitStatus::Code(code) => {
                 Err(Error::failed(format!("{shown} ended with a non-zero exit status: {code} (allowed: {})", codes(&valid)))
-                    .detail(tail))
+                    .detail(tail)
+                    .hint("its last lines say why; a status that is no failure goes into `valid_exit_codes`"))
             }
         }
     }

@@ -93,8 +93,8 @@ fn failed() -> Report {
         status: Status::Failure,
         failure: Some(Failure {
             phase: "provisioner 2 of 3: shell".into(),
-            message: "scripts/app/docker.sh: the script exited with status 100".into(),
-            hint: Some("look at its last lines; `valid_exit_codes` takes other codes for good".into()),
+            message: "scripts/app/docker.sh ended with a non-zero exit status: 100 (allowed: 0)".into(),
+            hint: Some("its last lines say why; a status that is no failure goes into `valid_exit_codes`".into()),
             log: lines.map(str::to_owned).into(),
         }),
         ..row("web.azure-arm.ubuntu_2404", "azure-arm", 241, Vec::new())
