@@ -38,10 +38,14 @@ impl Report {
         rows
     }
     fn row(&self, row: &Row) -> String {
-        let mut images: Vec<String> = row.images.iter().take(IMAGES).map(|i| self.image(i)).collect();
-        let mut regions: Vec<String> = row.images.iter().take(IMAGES).map(|i| inline(&i.region)).collect();
-        if row.images.len() > IMAGES {
-            images.push(format!("and {} more", row.images.len() - IMAGES));
+        // A gallery's version is one image with a replica in each region.
+        let each: Vec<&[Image]> = row.images.chunk_by(|a, b| !a.id.is_empty() && a.id == b.id).collect();
+        let shown = &each[..each.len().min(IMAGES)];
+        let mut images: Vec<String> = shown.iter().filter_map(|same| same.first()).map(|i| self.image(i)).collect();
+        let mut regions: Vec<String> =
+            shown.iter().map(|same| same.iter().map(|i| inline(&i.region)).collect::<Vec<_>>().join(", ")).collect();
+        if each.len() > IMAGES {
+            images.push(format!("and {} more", each.len() - IMAGES));
             regions.push(String::new());
         }
         if images.is_empty() {
@@ -81,6 +85,27 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_with_replicas_is_one_image_in_several_regions() {
+        let image = |id: &str, region: &str| Image { id: id.into(), region: region.into(), ..Image::default() };
+        let row = |images| Row {
+            build: "a.b".into(),
+            source_type: "azure-arm".into(),
+            status: Status::Success,
+            elapsed: std::time::Duration::ZERO,
+            images,
+            failure: None,
+        };
+        let report = Report { local: true, ..Report::default() };
+        let cells = |images| report.row(&row(images)).split(" | ").map(str::to_owned).collect::<Vec<_>>();
+        let replicas = cells(vec![image("v1", "westus2"), image("v1", "eastus")]);
+        assert_eq!(replicas[1..3], ["`v1`", "westus2, eastus"]);
+        let copies = cells(vec![image("ami-1", "us-west-2"), image("ami-2", "us-east-1")]);
+        assert_eq!(copies[1..3], ["`ami-1`<br>`ami-2`", "us-west-2<br>us-east-1"]);
+        let unnamed = cells(vec![image("", "a"), image("", "b")]);
+        assert_eq!(unnamed[2], "a<br>b");
+    }
 
     #[test]
     fn long_ids_are_shown_by_what_tells_them_apart() {
