@@ -4,7 +4,6 @@ use crate::builder;
 use crate::datasource::{self, http::HttpData, null::NullData};
 use crate::postprocessor::{self as after, artifice, checksum, compress, manifest};
 use crate::provisioner::{ansible, breakpoint, file, shell, shell_local, sleep};
-use crate::template::packer_block::RequiredPlugin;
 use image_action_amazon as amazon;
 use image_action_engine::config::{Block, Schema};
 use image_action_engine::ledger::Sweeper;
@@ -118,20 +117,4 @@ pub fn sweepers() -> Vec<Box<dyn Sweeper>> {
 /// The names of all components of a kind.
 pub fn names<T: ?Sized>(components: &[Component<T>]) -> Vec<&'static str> {
     components.iter().map(|c| c.name).collect()
-}
-
-/// The component that a template calls `kind`: by its own name, or by the name that `required_plugins` gave its plugin.
-pub fn find<T: ?Sized>(
-    components: &'static [Component<T>],
-    kind: &str,
-    plugins: &[RequiredPlugin],
-) -> Option<&'static Component<T>> {
-    let by_name = |name: &str| components.iter().find(|c| c.name == name);
-    by_name(kind).or_else(|| {
-        plugins.iter().find_map(|required| {
-            let rest = kind.strip_prefix(required.accessor.as_str())?;
-            let own = required.built_in()?.name;
-            (rest.is_empty() || rest.starts_with('-')).then(|| by_name(&format!("{own}{rest}"))).flatten()
-        })
-    })
 }

@@ -2,7 +2,7 @@
 
 use crate::registry;
 use crate::template::dynamic;
-use crate::template::packer_block::RequiredPlugin;
+use crate::template::packer_block::{self, RequiredPlugin};
 use crate::template::syntax::{Attribute, Block, Content, Expr, is_identifier};
 use crate::template::variables::duplicate;
 use image_action_engine::config::Schema;
@@ -312,7 +312,7 @@ impl Decoder<'_> {
                 None => d.detail("There is no such source block.").hint(format!("there are: {}", known.join(", "))),
             });
         }
-        if registry::find(registry::BUILDERS, kind, self.plugins).is_none() {
+        if packer_block::find(registry::BUILDERS, kind, self.plugins).is_none() {
             let place = self.sources.iter().find(|s| &*s.kind == kind && &*s.name == name);
             let place = place.map_or_else(|| span.clone(), |s| s.block.label_span(0));
             diags.push(unknown_type("source", kind, &registry::names(registry::BUILDERS), place));
@@ -326,7 +326,7 @@ impl Decoder<'_> {
             return None;
         }
         let kind = block.label(0);
-        let Some(component) = registry::find(registry::PROVISIONERS, kind, self.plugins) else {
+        let Some(component) = packer_block::find(registry::PROVISIONERS, kind, self.plugins) else {
             let names = registry::names(registry::PROVISIONERS);
             diags.push(unknown_type(&block.kind, kind, &names, block.label_span(0)));
             return None;
@@ -363,7 +363,7 @@ impl Decoder<'_> {
             return None;
         }
         let kind = block.label(0);
-        let Some(component) = registry::find(registry::POST_PROCESSORS, kind, self.plugins) else {
+        let Some(component) = packer_block::find(registry::POST_PROCESSORS, kind, self.plugins) else {
             let names = registry::names(registry::POST_PROCESSORS);
             diags.push(unknown_type("post-processor", kind, &names, block.label_span(0)));
             return None;

@@ -7,6 +7,7 @@ mod body;
 pub mod build;
 pub mod discover;
 mod dynamic;
+mod files;
 mod hcp;
 mod json;
 pub mod locals;
@@ -195,7 +196,8 @@ fn parse_into(
             return None;
         }
     };
-    let bodies: Vec<Body> = files.config.iter().filter_map(|path| read(path, settings, sources, diags)).collect();
+    let bodies: Vec<Body> =
+        files.config.iter().filter_map(|path| files::read(path, settings, sources, diags)).collect();
     if diags.has_errors() {
         return None;
     }
@@ -226,7 +228,7 @@ fn parse_into(
     let environment = environment(&settings.env);
     let inputs = variables::Inputs {
         environment: &environment,
-        files: var_files(&files.auto_vars, options, settings, sources, diags),
+        files: files::variables(&files.auto_vars, options, settings, sources, diags),
         arguments: &options.vars,
         warn_undeclared: options.warn_undeclared,
     };
@@ -253,54 +255,6 @@ fn parse_into(
 fn environment(env: &Env) -> BTreeMap<String, String> {
     let shown = env.iter().filter(|(name, _)| env.bounds().shows(name));
     shown.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
-}
-
-/// Reads and parses one file.
-fn read(path: &Path, settings: &Settings, sources: &mut SourceMap, diags: &mut Diagnostics) -> Option<Body> {
-    let name = path.to_string_lossy();
-    let full = settings.cwd.join(path);
-    // What is wrong with a file is shown with its text.
-    if let Err(e) = settings.env.bounds().read(&full) {
-        diags.push(Diagnostic::error(e.summary).detail(e.detail).hint(e.hint.unwrap_or_default()));
-        return None;
-    }
-    let text = match std::fs::read(full) {
-        Ok(bytes) => bytes,
-        Err(e) => {
-            diags.push(Diagnostic::error(format!("Cannot read {name}")).detail(format!("{e}.")));
-            return None;
-        }
-    };
-    let text = match String::from_utf8(text) {
-        Ok(text) => text,
-        Err(e) => {
-            let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-            diags.push(
-                Diagnostic::error(format!("{name} is not UTF-8 text"))
-                    .detail(format!("Line {line} holds a byte that is none."))
-                    .hint("save the file as UTF-8"),
-            );
-            return None;
-        }
-    };
-    let source = image_action_lang::Source::new(&*name, text.strip_prefix('\u{feff}').unwrap_or(&text));
-    sources.add_source(&source);
-    if path.extension().is_some_and(|e| e == "json") {
-        return match json::parse(&source) {
-            Ok(node) => Some(Body::Json(Arc::new(node), source)),
-            Err(d) => {
-                diags.push(d);
-                None
-            }
-        };
-    }
-    match image_action_lang::parse::parse_body(&source.name, &source.text) {
-        Ok(body) => Some(Body::Native(Arc::new(body), source)),
-        Err(found) => {
-            diags.extend(found);
-            None
-        }
-    }
 }
 
 fn top_level(bodies: &[Body], diags: &mut Diagnostics) -> Vec<Block> {
@@ -340,43 +294,6 @@ fn top_level(bodies: &[Body], diags: &mut Diagnostics) -> Vec<Block> {
         }
     }
     blocks
-}
-
-/// The attributes of every variable file, automatic ones first.
-fn var_files(
-    auto: &[PathBuf],
-    options: &Options,
-    settings: &Settings,
-    sources: &mut SourceMap,
-    diags: &mut Diagnostics,
-) -> Vec<Vec<Attribute>> {
-    let mut all = Vec::new();
-    for path in auto.iter().cloned().chain(options.var_files.iter().map(PathBuf::from)) {
-        let known = path.extension().is_some_and(|e| e == "hcl" || e == "json");
-        if !known {
-            diags.push(
-                Diagnostic::error(format!("Could not guess format of {}", path.display()))
-                    .detail("The name of a variable file ends in .hcl or .json.")
-                    .hint("rename it to NAME.pkrvars.hcl"),
-            );
-            continue;
-        }
-        let Some(body) = read(&path, settings, sources, diags) else { continue };
-        let content = body.content(&|n| (n == "variable").then_some(1), diags);
-        for block in &content.blocks {
-            let d = if &*block.kind == "variable" {
-                Diagnostic::error("Variable declaration in a .pkrvar file")
-                    .detail("A variable file gives values; variables are declared in *.pkr.hcl files.")
-                    .hint(format!("write {} = VALUE", block.label(0)))
-            } else {
-                Diagnostic::error(format!("Unexpected {:?} block", block.kind))
-                    .detail("A variable file holds NAME = VALUE lines only.")
-            };
-            diags.push(d.at(block.header.clone()));
-        }
-        all.push(content.attributes);
-    }
-    all
 }
 
 /// Which data sources are read.
@@ -506,7 +423,7 @@ impl Parsed {
         parts: &mut Vec<Part<'static>>,
         diags: &mut Diagnostics,
     ) -> Value {
-        let Some(component) = registry::find(registry::DATA_SOURCES, &data.kind, &self.plugins) else {
+        let Some(component) = packer_block::find(registry::DATA_SOURCES, &data.kind, &self.plugins) else {
             let names = registry::names(registry::DATA_SOURCES);
             diags.push(build::unknown_type("data source", &data.kind, &names, data.block.label_span(0)));
             return Value::dynamic();

@@ -1,6 +1,6 @@
 //! `packer { required_version, required_plugins }`.
 
-use crate::registry::{PLUGINS, Plugin};
+use crate::registry::{Component, PLUGINS, Plugin};
 use crate::template::syntax::{Attribute, Block};
 use crate::template::version::{Constraints, Version};
 use image_action_engine::prepare::PACKER_VERSION;
@@ -24,6 +24,22 @@ impl RequiredPlugin {
     pub fn built_in(&self) -> Option<&'static Plugin> {
         PLUGINS.iter().find(|p| p.source == self.source)
     }
+}
+
+/// The component that a template calls `kind`: by its own name, or by the name that `required_plugins` gave its plugin.
+pub fn find<T: ?Sized>(
+    components: &'static [Component<T>],
+    kind: &str,
+    plugins: &[RequiredPlugin],
+) -> Option<&'static Component<T>> {
+    let by_name = |name: &str| components.iter().find(|c| c.name == name);
+    by_name(kind).or_else(|| {
+        plugins.iter().find_map(|required| {
+            let rest = kind.strip_prefix(required.accessor.as_str())?;
+            let own = required.built_in()?.name;
+            (rest.is_empty() || rest.starts_with('-')).then(|| by_name(&format!("{own}{rest}"))).flatten()
+        })
+    })
 }
 
 fn labels_of(name: &str) -> Option<usize> {

@@ -5,6 +5,7 @@
 use crate::registry::{self, Component};
 use crate::template::body;
 use crate::template::build::{Build, SourceUse, Step};
+use crate::template::packer_block;
 use crate::template::select::Selection;
 use crate::template::stranger;
 use crate::template::syntax::{Content, Expr};
@@ -178,7 +179,7 @@ impl<'a> Planner<'a> {
     }
 
     fn plan(&self, selection: &Selection, parts: &mut BuildParts<'a>, diags: &mut Diagnostics) -> Option<PlannedBuild> {
-        let component = registry::find(registry::BUILDERS, &self.source.kind, &self.template.plugins)?;
+        let component = packer_block::find(registry::BUILDERS, &self.source.kind, &self.template.plugins)?;
         let schema = (component.schema)();
         let content = self.source_content(&body::labels_of(schema, true), diags);
         let header = self.template.source_span(self.source).unwrap_or_else(|| self.source.span.clone());
@@ -287,7 +288,7 @@ impl<'a> Planner<'a> {
         facts: &Arc<[String]>,
         diags: &mut Diagnostics,
     ) -> Option<(Prepare<T>, Option<Part<'a>>)> {
-        let component = registry::find(components, &step.kind, &self.template.plugins)?;
+        let component = packer_block::find(components, &step.kind, &self.template.plugins)?;
         let mut recipe = self.recipe(component, step.content.clone(), step.header.clone(), facts.clone());
         recipe.frame = step.frame.clone();
         recipe.over = step.overrides.as_ref().and_then(|(value, expr)| {
