@@ -1,6 +1,7 @@
 //! A diagnostic as people read it: place, source excerpt with the offending part marked, reason, cure.
 
 use crate::diag::{Diagnostic, Severity, SourceMap, Span};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -27,6 +28,10 @@ const MIN_WIDTH: usize = 40;
 const MAX_EXCERPT_LINES: usize = 6;
 /// Characters shown of one source line (a minified file can be one line of megabytes).
 const MAX_LINE_CHARS: usize = 240;
+/// Characters shown of a summary, a detail or a hint each: they may quote values.
+const MAX_WORDS: usize = 8_000;
+/// What stands where a text was cut.
+const CUT: &str = "…";
 /// A tab in an excerpt.
 const TAB: &str = "    ";
 
@@ -63,7 +68,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, options: RenderOptio
     };
     let word = diagnostic.id.map_or_else(|| format!("{word}:"), |id| format!("{word}[{id}]:"));
     let mut out = String::new();
-    let summary = printable(diagnostic.summary.trim_end());
+    let summary = words(diagnostic.summary.trim_end());
     let mut summary_lines = summary.lines();
     let first = summary_lines.next().unwrap_or_default();
     let _ = writeln!(out, "{} {}", paint(color, &word), paint(BOLD, first));
@@ -73,19 +78,27 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, options: RenderOptio
     }
     let indent = " ".repeat(gutter + 2);
     let width = options.width.max(MIN_WIDTH).saturating_sub(indent.len());
-    for line in summary_lines.chain(printable(&diagnostic.detail).trim_end().lines()) {
+    for line in summary_lines.chain(words(&diagnostic.detail).trim_end().lines()) {
         for wrapped in wrap(line, width) {
             let _ = writeln!(out, "{}", format!("{indent}{wrapped}").trim_end());
         }
     }
     if let Some(hint) = &diagnostic.hint {
         let lead = paint(CYAN, "hint:");
-        for (i, wrapped) in wrap(&printable(hint), width.saturating_sub("hint: ".len())).into_iter().enumerate() {
+        for (i, wrapped) in wrap(&words(hint), width.saturating_sub("hint: ".len())).into_iter().enumerate() {
             let lead = if i == 0 { lead.as_str() } else { "     " };
             let _ = writeln!(out, "{indent}{lead} {wrapped}");
         }
     }
     out
+}
+
+/// A printable text of bounded length.
+fn words(text: &str) -> String {
+    match text.char_indices().nth(MAX_WORDS) {
+        Some((end, _)) => format!("{}{CUT}", printable(&text[..end])),
+        None => printable(text),
+    }
 }
 
 /// Writes the `-->` line and the marked source lines; returns the width of the line numbers.
@@ -150,8 +163,9 @@ fn marked_lines(text: &str, span: &Span) -> Vec<MarkedLine> {
         let from = if at <= start { start - at } else { line.len() - line.trim_start().len() }.min(line.len());
         let to = (end.max(at) - at).clamp(from, line.len());
         let columns = |s: &str| printable_line(s).graphemes(true).count();
+        let (line, from, to) = window(line, from, to);
         let before = columns(&line[..from]);
-        let shown: String = printable_line(line).chars().take(MAX_LINE_CHARS).collect();
+        let shown: String = printable_line(&line).chars().take(MAX_LINE_CHARS).collect();
         let room = shown.graphemes(true).count().saturating_sub(before);
         lines.push(MarkedLine { number, before, marked: columns(&line[from..to]).min(room), text: shown });
         number += 1;
@@ -160,6 +174,20 @@ fn marked_lines(text: &str, span: &Span) -> Vec<MarkedLine> {
             return lines;
         }
     }
+}
+
+/// The part of a long line that has the marked part in it: with the place of the mark in that part.
+fn window(line: &str, from: usize, to: usize) -> (Cow<'_, str>, usize, usize) {
+    if from < MAX_LINE_CHARS / 2 {
+        // The mark is cut where the line is.
+        let end = floor_boundary(line, to.min(from + 4 * MAX_LINE_CHARS));
+        let more = floor_boundary(line, (from + 4 * MAX_LINE_CHARS).min(line.len()));
+        return (Cow::Borrowed(&line[..more.max(end)]), from, end);
+    }
+    let start = floor_boundary(line, from - MAX_LINE_CHARS / 4);
+    let end = floor_boundary(line, (from + 4 * MAX_LINE_CHARS).min(line.len()));
+    let text = format!("{CUT}{}", &line[start..end]);
+    (Cow::Owned(text), CUT.len() + from - start, CUT.len() + to.min(end) - start)
 }
 
 fn floor_boundary(text: &str, offset: usize) -> usize {
@@ -241,6 +269,18 @@ mod tests {
         let text = shown("x = \"\u{1b}[31m\u{202e}\"\n", 4..14);
         assert!(text.contains("\u{241b}[31m\u{fffd}"), "{text}");
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_long_line_shows_the_part_that_is_marked() {
+        let text = format!("x = \"{}\" + wrong{}", "é".repeat(100_000), " + 1".repeat(100_000));
+        let at = text.find("wrong").unwrap_or_default();
+        let shown = shown(&text, at..at + 5);
+        let line = |n: usize| shown.lines().nth(n).unwrap_or_default().to_owned();
+        assert!(line(3).starts_with("1 | …éé") && line(3).contains("\" + wrong + 1"), "{shown}");
+        let column = line(3).chars().position(|c| c == 'w').unwrap_or_default();
+        assert_eq!(line(4).chars().position(|c| c == '^'), Some(column), "{shown}");
+        assert!(shown.len() < 2_000, "{}", shown.len());
     }
 
     #[test]

@@ -8,6 +8,8 @@ use crate::template::variables::duplicate;
 use image_action_engine::config::Schema;
 use image_action_lang::diag::suggest;
 use image_action_lang::{Diagnostic, Diagnostics, Scope, Span, Type, Value, convert};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,17 +112,21 @@ impl Step {
 /// Reads the headers of `source` blocks.
 pub fn sources(blocks: &[&Block], diags: &mut Diagnostics) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
+    let mut known = HashMap::new();
     for block in blocks {
         if !block.check_labels(&["type", "name"], diags) {
             continue;
         }
         let source = Source { kind: block.label(0).into(), name: block.label(1).into(), block: (*block).clone() };
-        match sources.iter().find(|s| s.kind == source.kind && s.name == source.name) {
-            Some(first) => {
+        match known.entry((source.kind.clone(), source.name.clone())) {
+            Entry::Occupied(first) => {
                 let name = format!("{}.{}", source.kind, source.name);
-                diags.push(duplicate("source block", &name, &block.header, &first.block.header));
+                diags.push(duplicate("source block", &name, &block.header, first.get()));
             }
-            None => sources.push(source),
+            Entry::Vacant(place) => {
+                place.insert(block.header.clone());
+                sources.push(source);
+            }
         }
     }
     sources
@@ -299,10 +305,10 @@ impl Decoder<'_> {
                 return None;
             }
         };
-        let known: Vec<String> = self.sources.iter().map(|s| format!("{}.{}", s.kind, s.name)).collect();
-        let wanted = format!("{kind}.{name}");
-        let exists = known.contains(&wanted);
+        let exists = self.sources.iter().any(|s| &*s.name == name && &*s.kind == kind);
         if !exists {
+            let known: Vec<String> = self.sources.iter().map(|s| format!("{}.{}", s.kind, s.name)).collect();
+            let wanted = format!("{kind}.{name}");
             let d = Diagnostic::error(format!("Unknown source {wanted}")).at(span.clone());
             diags.push(match suggest(&wanted, known.iter().map(String::as_str)) {
                 Some(near) => d.detail("There is no such source block.").hint(format!("did you mean {near:?}?")),

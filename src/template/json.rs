@@ -2,6 +2,7 @@
 
 use crate::template::syntax::{Attribute, Block, Content, Expr, Label};
 use image_action_lang::{Diagnostic, Diagnostics, Source, Span};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// One JSON value with its place.
@@ -254,15 +255,16 @@ pub fn content(
     diags: &mut Diagnostics,
 ) -> Content {
     let mut content = Content::default();
+    let mut known = HashSet::new();
     for property in properties(body, diags) {
         if &*property.name == "//" {
             continue;
         }
         let Some(labels) = labels_of(&property.name) else {
-            if let Some(first) = content.attributes.iter().find(|a| a.name == property.name) {
+            if !known.insert(property.name.clone()) {
                 diags.push(
                     Diagnostic::error("Duplicate argument")
-                        .detail(format!("The argument {:?} was set before, with another value.", first.name))
+                        .detail(format!("The argument {:?} was set before, with another value.", property.name))
                         .at(property.span.clone()),
                 );
                 continue;

@@ -4,6 +4,7 @@ use crate::template::syntax::{Block, Expr, is_identifier};
 use crate::template::variables::duplicate;
 use image_action_lang::diag::suggest;
 use image_action_lang::{Diagnostic, Diagnostics, Span, Traversal, Type, Value};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// What the graph is made of.
@@ -43,6 +44,7 @@ const LOCAL_ARGUMENTS: [&str; 2] = ["expression", "sensitive"];
 
 /// Reads the headers of `data` blocks.
 pub fn declare_data(blocks: &[&Block], nodes: &mut Vec<Node>, diags: &mut Diagnostics) {
+    let mut known = HashSet::new();
     for block in blocks {
         if !block.check_labels(&["type", "name"], diags) {
             continue;
@@ -58,22 +60,24 @@ pub fn declare_data(blocks: &[&Block], nodes: &mut Vec<Node>, diags: &mut Diagno
             continue;
         }
         let data = Data { kind: block.label(0).into(), name: block.label(1).into(), block: (*block).clone() };
+        if known.insert((data.kind.clone(), data.name.clone())) {
+            nodes.push(Node::Data(data));
+            continue;
+        }
         let same = nodes.iter().find_map(|n| match n {
             Node::Data(d) if d.kind == data.kind && d.name == data.name => Some(&d.block.header),
             _ => None,
         });
-        match same {
-            Some(first) => {
-                let name = format!("data.{}.{}", data.kind, data.name);
-                diags.push(duplicate("data block", &name, &block.header, first));
-            }
-            None => nodes.push(Node::Data(data)),
+        if let Some(first) = same {
+            let name = format!("data.{}.{}", data.kind, data.name);
+            diags.push(duplicate("data block", &name, &block.header, first));
         }
     }
 }
 
 /// Reads `local` and `locals` blocks.
 pub fn declare_locals(blocks: &[&Block], nodes: &mut Vec<Node>, diags: &mut Diagnostics) {
+    let mut known = HashSet::new();
     for block in blocks {
         let found = if &*block.kind == "local" { one(block, diags).into_iter().collect() } else { many(block, diags) };
         for local in found {
@@ -85,13 +89,16 @@ pub fn declare_locals(blocks: &[&Block], nodes: &mut Vec<Node>, diags: &mut Diag
                 );
                 continue;
             }
+            if known.insert(local.name.clone()) {
+                nodes.push(Node::Local(local));
+                continue;
+            }
             let same = nodes.iter().find_map(|n| match n {
                 Node::Local(l) if l.name == local.name => Some(&l.span),
                 _ => None,
             });
-            match same {
-                Some(first) => diags.push(duplicate("local definition", &local.name, &local.span, first)),
-                None => nodes.push(Node::Local(local)),
+            if let Some(first) = same {
+                diags.push(duplicate("local definition", &local.name, &local.span, first));
             }
         }
     }
@@ -140,7 +147,8 @@ impl Node {
         }
     }
 
-    fn references(&self) -> Vec<Traversal> {
+    /// What it refers to.
+    pub fn references(&self) -> Vec<Traversal> {
         match self {
             Node::Local(l) => l.expr.references(),
             Node::Data(d) => d.block.body.references(),
@@ -148,13 +156,19 @@ impl Node {
     }
 }
 
+/// Names of a cycle that its message shows.
+const MAX_CYCLE_NAMES: usize = 12;
+
 /// The order in which the nodes can be evaluated: indexes of `nodes`. What refers to nothing that exists, or to itself, is
 /// reported and left out.
 ///
 /// `sequential`: data sources come first and see no local.
 pub fn order(nodes: &[Node], sequential: bool, diags: &mut Diagnostics) -> Vec<usize> {
     let state = vec![State::New; nodes.len()];
-    let mut walk = Walk { nodes, sequential, state, path: Vec::new(), order: Vec::new(), diags };
+    let names: Vec<String> = nodes.iter().map(Node::name).collect();
+    let by_name = names.iter().enumerate().map(|(i, n)| (n.as_str(), i)).collect();
+    let mut walk =
+        Walk { nodes, names: &names, by_name, sequential, state, path: Vec::new(), order: Vec::new(), diags };
     let (data, locals): (Vec<_>, Vec<_>) = (0..nodes.len()).partition(|n| matches!(nodes[*n], Node::Data(_)));
     for n in data.into_iter().chain(locals) {
         walk.visit(n);
@@ -172,56 +186,90 @@ enum State {
 
 struct Walk<'a> {
     nodes: &'a [Node],
+    names: &'a [String],
+    by_name: HashMap<&'a str, usize>,
     sequential: bool,
     state: Vec<State>,
-    path: Vec<usize>,
+    /// Those that are open, the first one asked for first: a chain of locals may be longer than the stack.
+    path: Vec<Step>,
     order: Vec<usize>,
     diags: &'a mut Diagnostics,
 }
 
+/// A node whose references are being followed.
+struct Step {
+    node: usize,
+    references: std::vec::IntoIter<Traversal>,
+    good: bool,
+}
+
 impl Walk<'_> {
-    /// Whether the node can be evaluated.
-    fn visit(&mut self, n: usize) -> bool {
-        match self.state[n] {
-            State::Good => return true,
-            State::Bad => return false,
-            State::Open => return true,
-            State::New => {}
-        }
-        self.state[n] = State::Open;
-        self.path.push(n);
-        let mut good = true;
-        let blind = self.sequential && matches!(self.nodes[n], Node::Data(_));
-        for reference in self.nodes[n].references() {
+    /// Finds out whether a node can be evaluated, and all that it refers to.
+    fn visit(&mut self, n: usize) {
+        self.open(n);
+        while let Some(step) = self.path.last_mut() {
+            let node = step.node;
+            let Some(reference) = step.references.next() else {
+                let good = step.good;
+                self.path.pop();
+                self.close(node, good);
+                continue;
+            };
+            let blind = self.sequential && matches!(self.nodes[node], Node::Data(_));
             if blind && &*reference.root == "local" {
                 continue;
             }
-            let Some(target) = self.target(&reference, &mut good) else { continue };
-            if self.state[target] == State::Open {
-                self.cycle(target, &reference.span);
-                good = false;
-            } else if !self.visit(target) {
-                good = false;
+            let mut good = true;
+            if let Some(target) = self.target(&reference, &mut good) {
+                match self.state[target] {
+                    State::New => self.open(target),
+                    State::Good => {}
+                    State::Bad => good = false,
+                    State::Open => {
+                        self.cycle(target, &reference.span);
+                        good = false;
+                    }
+                }
+            }
+            if !good {
+                self.spoil(node);
             }
         }
-        self.path.pop();
+    }
+
+    fn open(&mut self, n: usize) {
+        if self.state[n] == State::New {
+            self.state[n] = State::Open;
+            self.path.push(Step { node: n, references: self.nodes[n].references().into_iter(), good: true });
+        }
+    }
+
+    /// Whatever refers to a node that cannot be evaluated cannot be either.
+    fn close(&mut self, n: usize, good: bool) {
         self.state[n] = if good { State::Good } else { State::Bad };
         if good {
             self.order.push(n);
+        } else if let Some(step) = self.path.last_mut() {
+            step.good = false;
         }
-        good
+    }
+
+    fn spoil(&mut self, n: usize) {
+        if let Some(step) = self.path.iter_mut().rev().find(|s| s.node == n) {
+            step.good = false;
+        }
     }
 
     fn cycle(&mut self, target: usize, span: &Span) {
-        let start = self.path.iter().position(|p| *p == target).unwrap_or_default();
-        let mut names: Vec<String> = self.path[start..].iter().map(|p| self.nodes[*p].name()).collect();
-        names.push(self.nodes[target].name());
-        let (summary, detail) = if names.len() == 2 {
-            (
-                format!("{} refers to itself", names[0]),
-                "Its value would have to be known before it is computed.".to_owned(),
-            )
+        let start = self.path.iter().position(|s| s.node == target).unwrap_or_default();
+        let mut names: Vec<&str> = self.path[start..].iter().map(|s| self.names[s.node].as_str()).collect();
+        names.push(&self.names[target]);
+        let (summary, detail) = if let [name, _] = names.as_slice() {
+            (format!("{name} refers to itself"), "Its value would have to be known before it is computed.".to_owned())
         } else {
+            if names.len() > MAX_CYCLE_NAMES {
+                names.splice(MAX_CYCLE_NAMES / 2..names.len() - MAX_CYCLE_NAMES / 2, ["…"]);
+            }
             ("Locals or data sources depend on each other in a cycle".to_owned(), format!("{}.", names.join(" → ")))
         };
         self.diags.push(Diagnostic::error(summary).detail(detail).at(span.clone()));
@@ -246,15 +294,14 @@ impl Walk<'_> {
             },
             _ => return None,
         };
-        let names: Vec<String> = self.nodes.iter().map(Node::name).collect();
-        let found = names.iter().position(|n| *n == wanted);
+        let found = self.by_name.get(wanted.as_str()).copied();
         if found.is_none() {
             *good = false;
             let what = if &*reference.root == "local" { "local" } else { "data source" };
             let d = Diagnostic::error(format!("Reference to a {what} that is not declared"))
                 .detail(format!("There is no {wanted} in the template."))
                 .at(reference.span.clone());
-            self.diags.push(match suggest(&wanted, names.iter().map(String::as_str)) {
+            self.diags.push(match suggest(&wanted, self.names.iter().map(String::as_str)) {
                 Some(near) => d.hint(format!("did you mean {near}?")),
                 None => d,
             });
@@ -291,6 +338,27 @@ impl Values {
     /// `local`
     pub fn local(&self) -> Value {
         Value::object(self.locals.clone())
+    }
+    /// `local` and `data` for one node: no more of them than it refers to, so that the time does not grow with the square of
+    /// their number. Whatever names neither attribute sees them whole.
+    pub fn seen_by(&self, node: &Node) -> (Value, Value) {
+        let references = node.references();
+        let named = |root: &str| {
+            let of = references.iter().filter(|r| &*r.root == root);
+            of.map(|r| Some((r.attribute(0)?, r.attribute(1)))).collect::<Option<Vec<_>>>()
+        };
+        let local = match named("local") {
+            Some(names) => {
+                let entry = |name: &str| self.locals.get_key_value(name).map(|(k, v)| (k.clone(), v.clone()));
+                Value::object(names.iter().filter_map(|(name, _)| entry(name)).collect())
+            }
+            None => self.local(),
+        };
+        let data = match named("data") {
+            Some(names) if names.is_empty() => Value::object(Default::default()),
+            _ => self.data(),
+        };
+        (local, data)
     }
     /// `data`
     pub fn data(&self) -> Value {

@@ -399,12 +399,14 @@ impl Parsed {
             let node = &self.nodes[n];
             let value = match node {
                 Node::Local(local) => {
-                    let scope = scope.child([(Arc::from("local"), values.local()), (Arc::from("data"), values.data())]);
+                    let (locals, data) = values.seen_by(node);
+                    let scope = scope.child([(Arc::from("local"), locals), (Arc::from("data"), data)]);
                     local.expr.eval(&scope, diags).tainted(local.sensitive)
                 }
                 Node::Data(block) => {
-                    let local = if self.sequential { Value::object(BTreeMap::new()) } else { values.local() };
-                    let scope = scope.child([(Arc::from("local"), local), (Arc::from("data"), values.data())]);
+                    let (local, seen) = values.seen_by(node);
+                    let local = if self.sequential { Value::object(BTreeMap::new()) } else { local };
+                    let scope = scope.child([(Arc::from("local"), local), (Arc::from("data"), seen)]);
                     self.data(block, &scope, data, settings, parts, diags).await
                 }
             };

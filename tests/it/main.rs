@@ -20,6 +20,7 @@ mod lint;
 mod options;
 mod plan;
 mod reference;
+mod robust;
 mod secrets;
 mod seed;
 mod shells;

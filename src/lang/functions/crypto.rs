@@ -16,6 +16,8 @@ use uuid::Uuid;
 const BCRYPT_DEFAULT_COST: u32 = 10;
 /// Below the first the default is taken, above the second is an error: limits of the algorithm.
 const BCRYPT_COSTS: std::ops::RangeInclusive<i64> = 4..=31;
+/// The greatest cost that is worked off here: each step doubles the time, and this one takes a quarter of a minute.
+const BCRYPT_MAX_COST: i64 = 18;
 /// bcrypt reads no more bytes than this.
 const BCRYPT_MAX_BYTES: usize = 72;
 /// Bits of the smallest RSA key that is accepted, as in Go since 1.24.
@@ -51,6 +53,12 @@ fn bcrypt(_: &World, a: &[Value]) -> Outcome {
             let cost = whole_at(cost, 1)?;
             if cost > *BCRYPT_COSTS.end() {
                 return Err(FunctionError::new(format!("cost {cost} is above the greatest, {}", BCRYPT_COSTS.end())));
+            }
+            if cost > BCRYPT_MAX_COST {
+                return Err(FunctionError::at(
+                    1,
+                    format!("cost {cost} would take minutes to years; {BCRYPT_MAX_COST} is the limit"),
+                ));
             }
             u32::try_from(cost).ok().filter(|_| BCRYPT_COSTS.contains(&cost)).unwrap_or(BCRYPT_DEFAULT_COST)
         }

@@ -60,11 +60,18 @@ fn base64gzip(_: &World, a: &[Value]) -> Outcome {
     Ok(Value::string(STANDARD.encode(encoder.finish().map_err(failed)?)))
 }
 
+/// Cells of a table: each of them becomes a value with a name.
+const MAX_CELLS: usize = 1_000_000;
+
 fn csvdecode(_: &World, a: &[Value]) -> Outcome {
     let mut rows = csv_rows(text(&a[0])).map_err(FunctionError::new)?.into_iter();
     let Some(header) = rows.next() else {
         return Err(FunctionError::new("missing header line"));
     };
+    let cells = header.len().saturating_mul(rows.len());
+    if cells > MAX_CELLS {
+        return Err(FunctionError::new(format!("the table has {cells} cells; {MAX_CELLS} are the limit")));
+    }
     let names: Vec<Arc<str>> = header.iter().map(|n| Arc::from(super::args::text(&Value::string(n)))).collect();
     let mut attributes = BTreeMap::new();
     for name in &names {

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use globset::GlobBuilder;
 use std::collections::BTreeSet;
 use std::io::Read as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -116,9 +117,15 @@ fn cannot_read(path: &str, error: &std::io::Error) -> FunctionError {
 }
 
 fn read_bytes(path: &Path, given: &str) -> Result<Vec<u8>, FunctionError> {
-    let file = std::fs::File::open(path).map_err(|e| cannot_read(given, &e))?;
+    // A pipe or a device that nobody writes to is an error rather than a wait without end.
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|e| cannot_read(given, &e))?;
+    let pipe = file.metadata().is_ok_and(|m| m.file_type().is_fifo());
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| cannot_read(given, &e))?;
+    if pipe && bytes.is_empty() {
+        return Err(FunctionError::at(0, format!("{given:?} is a pipe that nobody writes to")));
+    }
     if bytes.len() as u64 > MAX_FILE {
         return Err(FunctionError::at(0, format!("{given:?} has more than {} MiB", MAX_FILE >> 20)));
     }

@@ -56,12 +56,16 @@ pub fn standard(facts: &Standard) -> Functions {
     all.add("split", |a, _| split(a));
     all.add("replace", |a, _| match a {
         [Node::String(old), Node::String(new), Node::Int(n), Node::String(source)] => Ok(match usize::try_from(*n) {
-            Ok(n) => source.replacen(old.as_str(), new, n).into(),
-            Err(_) => source.replace(old.as_str(), new).into(),
+            Ok(n) => check_replaced(old, new, source).map(|()| source.replacen(old.as_str(), new, n).into())?,
+            Err(_) => check_replaced(old, new, source).map(|()| source.replace(old.as_str(), new).into())?,
         }),
         _ => Err("replace takes the old text, the new text, how many times (-1: all), and the source".to_owned()),
     });
-    all.add("replace_all", |a, _| texts(a).map(|[old, new, source]| source.replace(old, new).into()));
+    all.add("replace_all", |a, _| {
+        let [old, new, source] = texts(a)?;
+        check_replaced(old, new, source)?;
+        Ok(source.replace(old, new).into())
+    });
     all.add("build", |a, data| {
         let [name] = texts(a)?;
         data.get(name).cloned().ok_or_else(|| {
@@ -69,6 +73,18 @@ pub fn standard(facts: &Standard) -> Functions {
         })
     });
     all
+}
+
+/// Bytes of text that a replacement may make.
+const MAX_REPLACED: usize = 16 << 20;
+
+/// Refuses a replacement whose result would be too long.
+fn check_replaced(old: &str, new: &str, source: &str) -> Result<(), String> {
+    let added = source.matches(old).count().saturating_mul(new.len());
+    if source.len().saturating_add(added) > MAX_REPLACED {
+        return Err(format!("the result would have more than {} MiB", MAX_REPLACED >> 20));
+    }
+    Ok(())
 }
 
 fn constant(all: &mut Functions, name: &'static str, value: Option<String>) {

@@ -27,6 +27,10 @@ pub(crate) struct Scanned {
     pub items: Vec<(usize, usize)>,
 }
 
+/// Brackets, strings and interpolations that may be open at once. The parser takes 64 levels of expressions; what is deeper by
+/// far would cost it time and stack.
+const MAX_OPEN: usize = 256;
+
 /// What is open at some place.
 enum Frame {
     /// A bracket and its place.
@@ -108,6 +112,12 @@ impl Scanner<'_> {
                 _ => self.code(),
             };
             if !going {
+                return;
+            }
+            if self.stack.len() > MAX_OPEN {
+                let detail = format!("More than {MAX_OPEN} brackets, strings and interpolations are open here.");
+                let hint = "give the inner parts names of their own, in locals".to_owned();
+                self.error_with_hint("Nested too deeply", detail, hint, self.at.saturating_sub(1), self.at);
                 return;
             }
         }
