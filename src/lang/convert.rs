@@ -69,7 +69,9 @@ pub fn convert(value: &Value, want: &Type) -> Result<Value, ConvertError> {
     if *value.ty() == Type::Dynamic && !value.is_null() && !value.is_unknown() {
         return Err(mismatch(value.ty(), want));
     }
-    if (value.is_null() || value.is_unknown()) && *value.ty() != Type::Dynamic && !can_convert(value.ty(), want) {
+    // What has no parts to fail at is refused by its type.
+    let bare = value.is_null() || value.is_unknown() || (value.ty().is_collection() && value.len() == Some(0));
+    if bare && *value.ty() != Type::Dynamic && !can_convert(value.ty(), want) {
         return Err(mismatch(value.ty(), want));
     }
     if value.is_null() || value.is_unknown() {

@@ -547,6 +547,31 @@ impl PartialEq for Number {
     }
 }
 
+/// Bytes of the number literal at the start, as HCL's scanner takes them: digits, periods and exponents in any order, with no
+/// period at the end.
+pub(crate) fn literal_length(bytes: &[u8]) -> usize {
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let (mut at, mut end) = (0, 0);
+    loop {
+        match bytes.get(at) {
+            Some(b'0'..=b'9') => {
+                at += 1;
+                end = at;
+            }
+            Some(b'.') => at += 1,
+            Some(b'e' | b'E') => {
+                let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+                if !digit(at + 1 + sign) {
+                    return end;
+                }
+                at += sign + 2;
+                end = at;
+            }
+            _ => return end,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -593,5 +618,14 @@ mod tests {
             assert!((Number::from_f64(f).unwrap().as_f64() - f).abs() == 0.0, "{f}");
         }
         assert_eq!(Number::from_f64(2f64.powi(64)).unwrap().to_string(), "18446744073709550000");
+    }
+
+    #[test]
+    fn literals_are_as_long_as_hcl_takes_them() {
+        for (text, length) in
+            [("1", 1), ("1.5e3x", 5), ("1.e5z", 4), ("1.2.3", 5), ("1..2", 4), ("1...", 1), ("1e+", 1), ("1.a", 1)]
+        {
+            assert_eq!(literal_length(text.as_bytes()), length, "{text}");
+        }
     }
 }

@@ -243,9 +243,34 @@ mod tests {
             ("a = [1 2]\n", "1:8 Missing item separator"),
             ("a = b.\n", "1:6 Invalid attribute name"),
             ("a = \"%{ if true }x\"\n", "1:9 Unexpected end of template"),
+            ("a = [for> 1]\n", "1:6 Invalid 'for' expression"),
+            ("a = [{for=1}]\n", "1:7 Invalid 'for' expression"),
+            ("a = -9.e5z\n", "1:6 Invalid number literal"),
+            ("a = 1.2.3\n", "1:5 Invalid number literal"),
+            ("a = b.0.e5\n", "1:6 Invalid legacy index syntax"),
             ("a = x ? 1\n", "1:10 Missing false expression in conditional"),
         ] {
             assert_eq!(errors(text), [want], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_comment_ends_behind_its_beginning() {
+        assert_eq!(errors("a = 1 /*/ \u{18} */\n/*/**/\n"), Vec::<String>::new());
+        assert_eq!(errors("/*/\n"), ["1:1 Unterminated comment"]);
+    }
+
+    #[test]
+    fn for_is_a_name_where_it_begins_nothing() {
+        for text in [
+            "a {for=1}\n",
+            "for = 1\n",
+            "a = [form, fort.a]\n",
+            "a = { \"for\" = 1 }\n",
+            "a = [for v in [1]: v]\n",
+            "a = x[for]\n",
+        ] {
+            assert_eq!(errors(text), Vec::<String>::new(), "{text}");
         }
     }
 

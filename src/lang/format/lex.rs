@@ -1,6 +1,8 @@
 //! The words and signs of a text that is known to be HCL, each with the blanks before it. Unlike the scan before the
 //! parser this finds no mistakes: it only has to put every character somewhere.
 
+use crate::number::literal_length;
+
 /// What a token is, as far as its layout depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -176,7 +178,7 @@ impl<'a> Lexer<'a> {
                 self.stack.pop();
                 self.push(Kind::CloseSequence, 2);
             }
-            '0'..='9' => self.push(Kind::Number, number(rest.as_bytes())),
+            '0'..='9' => self.push(Kind::Number, literal_length(rest.as_bytes())),
             c if starts_word(c) => {
                 let length = rest.find(|c| !continues_word(c)).unwrap_or(rest.len());
                 self.push(Kind::Word, length);
@@ -276,30 +278,6 @@ fn starts_word(c: char) -> bool {
 
 fn continues_word(c: char) -> bool {
     starts_word(c) || c.is_ascii_digit() || c == '-'
-}
-
-/// The length of the number at the start: digits, periods and exponents in any order, with no period at the end.
-pub(super) fn number(bytes: &[u8]) -> usize {
-    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    let (mut at, mut end) = (0, 0);
-    loop {
-        match bytes.get(at) {
-            Some(b'0'..=b'9') => {
-                at += 1;
-                end = at;
-            }
-            Some(b'.') => at += 1,
-            Some(b'e' | b'E') => {
-                let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-                if !digit(at + 1 + sign) {
-                    return end;
-                }
-                at += sign + 2;
-                end = at;
-            }
-            _ => return end,
-        }
-    }
 }
 
 /// What a sign is that neither begins nor ends anything but a bracket, and its length.

@@ -1,7 +1,8 @@
 //! Blanks between the tokens of a line.
 
 use super::Line;
-use super::lex::{Kind, Token, number};
+use super::lex::{Kind, Token};
+use crate::number::literal_length;
 
 /// Sets the blanks before each token but the first of a line; those before comments at its end come later.
 pub(super) fn separate(tokens: &mut [Token<'_>], lines: &[Line]) {
@@ -58,7 +59,7 @@ fn holds_apart(cell: &[Token<'_>], i: usize) -> bool {
         cell[dot].kind == Kind::Dot
             && left.kind == Kind::Number
             && matches!(right.kind, Kind::Number | Kind::Word)
-            && number(&[b"1.", right_part].concat()) > 1
+            && literal_length(&[b"1.", right_part].concat()) > 1
     };
     around(i) || around(i - 1)
 }

@@ -5,6 +5,7 @@
 mod text;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
+use crate::number::literal_length;
 use std::sync::Arc;
 use unicode_normalization::char::is_combining_mark;
 
@@ -181,8 +182,8 @@ impl Scanner<'_> {
             ' ' | '\t' => self.at += 1,
             '#' => self.line_comment(),
             '/' if self.rest().starts_with("//") => self.line_comment(),
-            '/' if self.rest().starts_with("/*") => match self.rest().find("*/") {
-                Some(end) => self.at += end + 2,
+            '/' if self.rest().starts_with("/*") => match self.rest()[2..].find("*/") {
+                Some(end) => self.at += end + 4,
                 None => {
                     self.error(
                         "Unterminated comment",
@@ -206,19 +207,36 @@ impl Scanner<'_> {
                 self.item_start = c == '{';
             }
             '}' | ']' | ')' => return self.close(c),
-            '0'..='9' => self.number(),
+            '0'..='9' => return self.number(),
             '.' => return self.period(),
             c if c == '_' || c.is_alphabetic() => {
                 self.begin_item(start);
                 let word = self.rest();
                 let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-') || is_combining_mark(c);
                 let end = word.find(|c| !part(c)).unwrap_or(word.len());
+                if &word[..end] == "for" && !self.for_goes_on(start, end) {
+                    return false;
+                }
                 // A letter that belongs to no word for this check still has to be passed by.
                 self.at += end.max(c.len_utf8());
             }
             _ => return self.other(c),
         }
         true
+    }
+
+    /// `for` at the beginning of a list or an object is never a name, which the parser would take `[for + 1]` for.
+    fn for_goes_on(&mut self, start: usize, length: usize) -> bool {
+        let before = self.text[..start].trim_end();
+        let opens = before.strip_suffix(['[', '{']).is_some_and(begins_value);
+        let after = self.text[start + length..].chars().next();
+        if !opens || after.is_none_or(|c| c.is_whitespace() || matches!(c, '/' | '#')) {
+            return true;
+        }
+        let detail = "The name of a variable is expected after `for`.".to_owned();
+        let hint = "write [for v in LIST : v]; a key that is called for stands in quotes".to_owned();
+        self.error_with_hint("Invalid 'for' expression", detail, hint, start, start + length);
+        false
     }
 
     fn begin_item(&mut self, at: usize) {
@@ -241,8 +259,8 @@ impl Scanner<'_> {
         self.at = end;
     }
 
-    /// Numbers beyond f64 are zero for the parser.
-    fn number(&mut self) {
+    /// Numbers beyond f64 are zero for the parser, which would take `1.e5` for an attribute.
+    fn number(&mut self) -> bool {
         let start = self.at;
         let bytes = self.text.as_bytes();
         let digits = |mut at: usize| {
@@ -261,10 +279,18 @@ impl Scanner<'_> {
                 end = digits(end + 1 + sign);
             }
         }
+        let whole = start + literal_length(&bytes[start..]);
+        if whole > end {
+            let detail = format!("{:?} is no number.", &self.text[start..whole]);
+            let hint = "digits stand on both sides of a period: 1.0, 1.0e5".to_owned();
+            self.error_with_hint("Invalid number literal", detail, hint, start, whole);
+            return false;
+        }
         if self.text[start..end].parse::<f64>().is_ok_and(f64::is_infinite) {
             self.masked[start..end].fill(b'0');
         }
         self.at = end;
+        true
     }
 
     /// `.0.1` reads as a number after a period.
@@ -277,13 +303,14 @@ impl Scanner<'_> {
         let bytes = self.text.as_bytes();
         let digits = bytes[start + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
         let after = start + 1 + digits;
-        if digits > 0 && bytes.get(after) == Some(&b'.') && bytes.get(after + 1).is_some_and(u8::is_ascii_digit) {
+        let literal = &bytes[start + 1..][..literal_length(&bytes[start + 1..])];
+        if digits > 0 && literal.contains(&b'.') {
             self.error_with_hint(
                 "Invalid legacy index syntax",
                 "Two indexes of this old form may not follow each other.".into(),
                 "write them in brackets: [0][1]".into(),
                 start,
-                after + 2,
+                start + 1 + literal.len(),
             );
             return false;
         }
@@ -449,4 +476,10 @@ fn closing(open: char) -> char {
         '[' => ']',
         _ => ')',
     }
+}
+
+/// Whether a bracket behind this text begins a value: that of a block or an index stands behind a name, a label or a value.
+fn begins_value(before: &str) -> bool {
+    let last = before.trim_end().chars().next_back();
+    last.is_none_or(|c| !(matches!(c, '"' | '_' | '-' | ')' | ']' | '}') || c.is_alphanumeric()))
 }
