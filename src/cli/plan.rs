@@ -159,7 +159,13 @@ pub(super) async fn against(
         }
     } else {
         notes.push(format!("There is no template {} at {name}: every build is new.", options.path));
-        Plan { format: plan::FORMAT, template: options.path.clone(), data_sources_read: false, builds: Vec::new() }
+        Plan {
+            format: plan::FORMAT,
+            template: options.path.clone(),
+            data_sources_read: false,
+            data_sources: Vec::new(),
+            builds: Vec::new(),
+        }
     };
     old.replace(&revision.root.path().to_string_lossy(), &revision.repository.to_string_lossy());
     if revision.left_out > 0 {

@@ -5,7 +5,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 use crate::ledger::Ledger;
-use crate::outline::{Outline, Question};
+use crate::outline::{Grant, Outline, Question};
 use crate::run::RunContext;
 use crate::secret::Secret;
 use async_trait::async_trait;
@@ -322,6 +322,10 @@ pub trait DataSource: Send + Sync {
     fn output_type(&self) -> Type;
     /// What it looks for, for people; `None` where its options say it well enough.
     fn describe(&self) -> Option<String> {
+        None
+    }
+    /// The cloud that it asks (`aws`, `azure` or `gcp`), and what has to be allowed there; `None` where it asks none.
+    fn grants(&self) -> Option<(&'static str, Vec<Grant>)> {
         None
     }
     /// Looks it up.

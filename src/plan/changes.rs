@@ -375,7 +375,7 @@ fn without<K: Ord>(these: &[Step], those: &[Step], key: impl Fn(&Step) -> K) -> 
 
 fn permissions(old: &Plan, new: &Plan) -> Vec<PermissionChange> {
     let of = |plan: &Plan| -> BTreeSet<(&'static str, Grant)> {
-        plan.builds.iter().flat_map(|b| b.permissions.iter().map(|g| (b.provider, g.clone()))).collect()
+        plan.grants().map(|(provider, grant)| (provider, grant.clone())).collect()
     };
     let (before, now) = (of(old), of(new));
     let one = |became: Became| {

@@ -35,8 +35,23 @@ pub struct Plan {
     pub template: String,
     /// Whether data sources were asked.
     pub data_sources_read: bool,
+    /// Those that ask a cloud, whichever builds are selected: all are read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data_sources: Vec<DataPlan>,
     /// In the order of the template.
     pub builds: Vec<BuildPlan>,
+}
+
+/// A data source that asks a cloud.
+#[derive(Clone, Debug, Serialize)]
+pub struct DataPlan {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// `aws`, `azure`, `gcp`
+    pub provider: &'static str,
+    /// What whoever reads it has to be allowed to do.
+    pub permissions: Vec<Grant>,
 }
 
 /// One build.
@@ -122,7 +137,20 @@ pub fn assemble(template: &Template, planned: &Planned<'_>, settings: &Settings,
         let parts = planned.parts.iter().find(|p| p.name == build.name)?;
         Some(one(template, parts, build.builder.outline(&question), settings, about.root))
     });
-    Plan { format: FORMAT, template: about.path.to_owned(), data_sources_read: about.read, builds: builds.collect() }
+    Plan {
+        format: FORMAT,
+        template: about.path.to_owned(),
+        data_sources_read: about.read,
+        data_sources: template.data.iter().filter_map(|part| data_plan(part, settings)).collect(),
+        builds: builds.collect(),
+    }
+}
+
+fn data_plan(part: &Part<'_>, settings: &Settings) -> Option<DataPlan> {
+    let component = registry::DATA_SOURCES.iter().find(|c| c.name == part.component)?;
+    let source = (component.make)(&settings.prepare_context(), &part.block).ok()?;
+    let (provider, permissions) = source.grants()?;
+    Some(DataPlan { kind: part.component, provider, permissions })
 }
 
 fn one(template: &Template, parts: &BuildParts<'_>, outline: Outline, settings: &Settings, root: &Path) -> BuildPlan {
@@ -233,6 +261,11 @@ fn writes(part: &Part<'_>) -> Option<String> {
 }
 
 impl Plan {
+    /// Every permission with its provider.
+    pub fn grants(&self) -> impl Iterator<Item = (&'static str, &Grant)> {
+        let of_builds = self.builds.iter().flat_map(|b| b.permissions.iter().map(|g| (b.provider, g)));
+        of_builds.chain(self.data_sources.iter().flat_map(|d| d.permissions.iter().map(|g| (d.provider, g))))
+    }
     /// Puts one text in the place of another everywhere: a plan of files that lie elsewhere for the moment speaks of where they
     /// belong.
     pub fn replace(&mut self, from: &str, to: &str) {
@@ -278,12 +311,7 @@ pub fn refusals(template: &Template, planned: &Planned<'_>) -> Diagnostics {
 pub fn permissions(plan: &Plan) -> Vec<Document> {
     let mut all = Vec::new();
     for (provider, documents) in registry::PERMISSIONS {
-        let mut grants: Vec<Grant> = plan
-            .builds
-            .iter()
-            .filter(|b| b.provider == *provider)
-            .flat_map(|b| b.permissions.iter().cloned())
-            .collect();
+        let mut grants: Vec<Grant> = plan.grants().filter(|(p, _)| p == provider).map(|(_, g)| g.clone()).collect();
         grants.sort();
         grants.dedup();
         if !grants.is_empty() {

@@ -4,6 +4,7 @@ use crate::account::{Account, Ec2};
 use crate::config::{AmiData, check_access};
 use aws_sdk_ec2::types::{Filter, Image};
 use image_action_engine::config::Block;
+use image_action_engine::outline::Grant;
 use image_action_engine::run::RunContext;
 use image_action_engine::{Config, DataSource, Error, ErrorKind, PrepareContext, Result};
 use image_action_lang::{Diagnostic, Diagnostics, Type, Value};
@@ -163,6 +164,9 @@ impl DataSource for AmiSource {
         let search = crate::plan::show_search(&c.filters, &c.owners, c.most_recent, c.include_deprecated);
         let region = if c.access.region.is_empty() { String::new() } else { format!(", in {}", c.access.region) };
         Some(format!("{search}{region}"))
+    }
+    fn grants(&self) -> Option<(&'static str, Vec<Grant>)> {
+        crate::policy::one_call(&self.0.access, "*", "ec2:DescribeImages")
     }
     async fn read(&self, run: &RunContext) -> Result<Value> {
         let account = Account::open(&self.0.access, &run.env, &run.cancel).await?;

@@ -5,6 +5,7 @@
 
 use crate::account::Account;
 use crate::config::{ParameterData, check_access};
+use crate::policy::{Arns, one_call};
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
@@ -21,6 +22,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::ErrorMetadata;
 use aws_types::service_config::ServiceConfigKey;
 use image_action_engine::config::Block;
+use image_action_engine::outline::Grant;
 use image_action_engine::run::RunContext;
 use image_action_engine::{Config, DataSource, Error, PrepareContext, Result};
 use image_action_lang::{Diagnostics, Type, Value};
@@ -128,6 +130,16 @@ fn parse(response: &HttpResponse) -> Result<Json, OrchestratorError<ErrorMetadat
     Err(OrchestratorError::operation(ErrorMetadata::builder().code(code).message(message).build()))
 }
 
+/// The ARN of a parameter; the version or label behind a colon is no part of it, nor is the slash of a hierarchy.
+fn resource(region: &str, name: &str) -> String {
+    if name.starts_with("arn:") {
+        return name.to_owned();
+    }
+    let plain = name.split(':').next().unwrap_or_default().trim_start_matches('/');
+    let known = !plain.is_empty() && !plain.contains('<');
+    Arns::of(region).of_service("ssm", &format!("parameter/{}", if known { plain } else { "*" }))
+}
+
 /// `data "amazon-parameterstore"`
 struct ParameterSource(ParameterData);
 
@@ -145,6 +157,9 @@ pub fn make_parameter_data(_: &PrepareContext, body: &Block) -> Result<Box<dyn D
 impl DataSource for ParameterSource {
     fn output_type(&self) -> Type {
         Type::object(["value", "version", "arn"].map(|n| (Arc::from(n), Type::String)))
+    }
+    fn grants(&self) -> Option<(&'static str, Vec<Grant>)> {
+        one_call(&self.0.access, &resource(&self.0.access.region, &self.0.name), "ssm:GetParameter")
     }
     async fn read(&self, run: &RunContext) -> Result<Value> {
         let ParameterData { access, name, with_decryption } = &self.0;

@@ -31,6 +31,12 @@ pub fn outline(config: &Ebs, asked: &Question<'_>) -> Outline {
     if plan.forced() && !ami.force_delete_snapshot && plan.makes_image() {
         notes.push("The snapshots of images that are replaced stay, and cost money: force_delete_snapshot.".to_owned());
     }
+    if let Some(role) = config.access.assume_role.as_ref().filter(|r| !r.role_arn.is_empty()) {
+        notes.push(format!(
+            "sts:AssumeRole is for whoever starts the build, all other permissions are for the role {}.",
+            role.role_arn
+        ));
+    }
     if !config.run.iam_instance_profile.is_empty() {
         notes.push(format!(
             "iam:PassRole names a role {0}: correct it where the role of the instance profile {0} has another name.",
@@ -344,8 +350,8 @@ impl Plan<'_> {
         let whole = (vpc || of_filter) && !run.availability_zone.is_empty();
         look(filtered && !named || guesses || named && !whole, "ec2:DescribeSubnets");
         look(guesses, "ec2:DescribeInstanceTypeOfferings");
-        look(!access.skip_credential_validation, "sts:GetCallerIdentity");
         look(access.decode_authorization_messages, "sts:DecodeAuthorizationMessage");
+        policy::access(grants, access);
     }
 
     fn launches(&self, grants: &mut Grants, here: &Arns) {

@@ -3,6 +3,7 @@
 //! `*` stands as the resource only of actions that know no other (`Describe…`, `GetCallerIdentity`). What is changed or removed is
 //! narrowed to what carries the run's own tag, wherever the build has made it itself.
 
+use crate::config::Access;
 use image_action_engine::ledger::RUN_TAG;
 use image_action_engine::outline::{Document, Grant, Grants};
 use serde_json::{Map, Value, json};
@@ -63,10 +64,36 @@ impl Arns {
     pub fn any(&self, kind: &str) -> String {
         self.own(kind, "*")
     }
+    /// A resource of another service than EC2, in this region.
+    pub fn of_service(&self, service: &str, name: &str) -> String {
+        format!("arn:{}:{service}:{}:*:{name}", self.partition, self.region)
+    }
     /// An image or a snapshot: their names have no account.
     pub fn public(&self, kind: &str, name: &str) -> String {
         format!("arn:{}:ec2:{}::{kind}/{name}", self.partition, self.region)
     }
+}
+
+/// What logging in needs. The role is taken on by whoever starts the build; all other permissions are the role's.
+pub fn access(grants: &mut Grants, access: &Access) {
+    if !access.skip_credential_validation {
+        grants.on("Look", "*", &["sts:GetCallerIdentity"]);
+    }
+    if let Some(role) = access.assume_role.as_ref().filter(|r| !r.role_arn.is_empty()) {
+        let on = if role.role_arn.contains('<') { "arn:*:iam::*:role/*" } else { role.role_arn.as_str() };
+        grants.on("Assume", on, &["sts:AssumeRole"]);
+        if !role.tags.is_empty() {
+            grants.on("Assume", on, &["sts:TagSession"]);
+        }
+    }
+}
+
+/// What a data source needs that makes one call on one resource.
+pub fn one_call(access_with: &Access, on: &str, action: &'static str) -> Option<(&'static str, Vec<Grant>)> {
+    let mut grants = Grants::default();
+    access(&mut grants, access_with);
+    grants.on("Read", on, &[action]);
+    Some((crate::remove::PROVIDER, grants.done()))
 }
 
 /// What a key of KMS has to allow; an alias is no resource, but a condition.

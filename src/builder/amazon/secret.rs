@@ -2,10 +2,12 @@
 
 use crate::account::Account;
 use crate::config::{Access, SecretData, check_access};
+use crate::policy::{Arns, one_call};
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use base64::Engine as _;
 use image_action_engine::config::Block;
+use image_action_engine::outline::Grant;
 use image_action_engine::run::RunContext;
 use image_action_engine::{CancellationToken, Config, DataSource, Env, Error, ErrorKind, PrepareContext, Result};
 use image_action_lang::{Diagnostics, Type, Value};
@@ -114,6 +116,17 @@ fn value_of(name: &str, text: String, key: &str) -> Result<String> {
     }
 }
 
+/// The ARN of a secret. Secrets Manager puts a dash and six characters behind its name.
+fn resource(region: &str, name: &str) -> String {
+    match name {
+        arn if arn.starts_with("arn:") => arn.to_owned(),
+        unknown if unknown.is_empty() || unknown.contains('<') => {
+            Arns::of(region).of_service("secretsmanager", "secret:*")
+        }
+        name => Arns::of(region).of_service("secretsmanager", &format!("secret:{name}-??????")),
+    }
+}
+
 /// `data "amazon-secretsmanager"`
 struct SecretSource(SecretData);
 
@@ -132,6 +145,9 @@ impl DataSource for SecretSource {
     fn output_type(&self) -> Type {
         let names = ["value", "secret_string", "secret_binary", "version_id"];
         Type::object(names.map(|n| (Arc::from(n), Type::String)))
+    }
+    fn grants(&self) -> Option<(&'static str, Vec<Grant>)> {
+        one_call(&self.0.access, &resource(&self.0.access.region, &self.0.name), "secretsmanager:GetSecretValue")
     }
     async fn read(&self, run: &RunContext) -> Result<Value> {
         let SecretData { access, name, key, version_id, version_stage } = &self.0;

@@ -3,8 +3,10 @@
 use crate::client::{Api, endpoint};
 use crate::config::ImageData;
 use crate::credentials;
+use crate::source::PUBLIC_PROJECTS;
 use async_trait::async_trait;
 use google_cloud_compute_v1::model::Image;
+use image_action_engine::outline::{Grant, Grants};
 use image_action_engine::run::RunContext;
 use image_action_engine::{DataSource, Error, ErrorKind, Result};
 use image_action_lang::{ObjectType, Type, Value};
@@ -49,6 +51,14 @@ impl DataSource for ImageSource {
     fn describe(&self) -> Option<String> {
         let which = if self.0.most_recent { "the newest image" } else { "the one image" };
         Some(format!("{which} of project {} with {}", self.0.project_id, self.0.filters))
+    }
+    fn grants(&self) -> Option<(&'static str, Vec<Grant>)> {
+        let mut grants = Grants::default();
+        // Google's public images are there for everybody.
+        if !PUBLIC_PROJECTS.contains(&self.0.project_id.as_str()) {
+            grants.on("Read", &self.0.project_id, &["compute.images.list"]);
+        }
+        Some((crate::PROVIDER, grants.done()))
     }
     async fn read(&self, run: &RunContext) -> Result<Value> {
         let options = &self.0;

@@ -5,6 +5,7 @@ use crate::credentials::{self, Identity};
 use crate::failure::{self, Asked, Failure};
 use async_trait::async_trait;
 use base64::Engine as _;
+use image_action_engine::outline::{Grant, Grants};
 use image_action_engine::run::RunContext;
 use image_action_engine::wait::{RETRY_ATTEMPTS, retry_up_to};
 use image_action_engine::{DataSource, Env, Error, ErrorKind, Result};
@@ -136,6 +137,11 @@ impl DataSource for SecretSource {
             (Arc::from("value"), Type::String),
             (Arc::from("checksum"), Type::Number),
         ])
+    }
+    fn grants(&self) -> Option<(&'static str, Vec<Grant>)> {
+        let mut grants = Grants::default();
+        grants.on("Read", &self.0.project_id, &["secretmanager.versions.access"]);
+        Some((crate::PROVIDER, grants.done()))
     }
     async fn read(&self, run: &RunContext) -> Result<Value> {
         let options = &self.0;

@@ -101,11 +101,8 @@ pub fn draw(plan: &Plan, paper: Paper) -> String {
 fn totals(plan: &Plan, paper: Paper) -> String {
     let calls: usize = plan.builds.iter().map(|b| b.steps.len()).sum();
     let destroys: usize = plan.builds.iter().map(|b| b.destroys().count()).sum();
-    let makes: usize = plan.builds.iter().map(|b| b.makes.len()).sum();
-    let mut text = format!("{} would stay, by {}. ", count(makes, "thing"), count(calls, "changing call"));
-    if makes == 0 {
-        text = format!("Nothing would stay, after {}. ", count(calls, "changing call"));
-    }
+    let nothing = if plan.builds.iter().all(|b| b.makes.is_empty()) { ", after which nothing stays" } else { "" };
+    let mut text = format!("{}, {}{nothing}. ", count(plan.builds.len(), "build"), count(calls, "changing call"));
     text.push_str(&match destroys {
         0 => "Nothing that exists is replaced.".to_owned(),
         n => paper.paint(RED, &format!("{} may take away what exists: marked with a minus.", count(n, "call"))),

@@ -60,6 +60,77 @@ async fn permissions_are_documents_for_each_cloud() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn data_sources_and_roles_need_permissions_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let template = r#"
+data "amazon-ami" "base" {
+  filters     = { name = "base-*" }
+  owners      = ["self"]
+  most_recent = true
+  region      = "eu-west-1"
+}
+data "amazon-secretsmanager" "token" {
+  name   = "ci/token"
+  region = "eu-west-1"
+}
+data "amazon-parameterstore" "name" {
+  name   = "/images/name:3"
+  region = "cn-north-1"
+}
+data "googlecompute-image" "own" {
+  project_id = "company-images"
+  filters    = "family=base"
+}
+data "googlecompute-image" "public" {
+  project_id = "debian-cloud"
+  filters    = "family=debian-12"
+}
+data "googlecompute-secretsmanager" "key" {
+  project_id = "company-secrets"
+  name       = "key"
+}
+source "amazon-ebs" "x" {
+  ami_name     = "image-1"
+  region       = "eu-west-1"
+  source_ami    = data.amazon-ami.base.id
+  instance_type = "t3.small"
+  ssh_username = "u"
+  assume_role {
+    role_arn = "arn:aws:iam::123456789012:role/images"
+    tags     = { team = "a" }
+  }
+}
+build {
+  sources = ["source.amazon-ebs.x"]
+}
+"#;
+    std::fs::write(dir.path().join("t.pkr.hcl"), template).unwrap();
+    let output = run_in(dir.path(), &BTreeMap::new(), &["plan", "-permissions", "-json", "."]).await;
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
+    let documents = all["permissions"].as_array().unwrap();
+    let text_of = |i: usize| documents[i]["document"].as_str().unwrap();
+    let policy: Value = serde_json::from_str(text_of(0)).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let allowed = |action: &str| -> Vec<&str> {
+        let of =
+            |s: &&Value| s["Action"] == action || s["Action"].as_array().is_some_and(|a| a.contains(&action.into()));
+        statements.iter().filter(of).map(|s| s["Resource"].as_str().unwrap()).collect()
+    };
+    assert_eq!(allowed("secretsmanager:GetSecretValue"), ["arn:aws:secretsmanager:eu-west-1:*:secret:ci/token-??????"]);
+    assert_eq!(allowed("ssm:GetParameter"), ["arn:aws-cn:ssm:cn-north-1:*:parameter/images/name"]);
+    assert_eq!(allowed("sts:AssumeRole"), ["arn:aws:iam::123456789012:role/images"]);
+    assert_eq!(allowed("sts:TagSession"), ["arn:aws:iam::123456789012:role/images"]);
+    assert_eq!(allowed("sts:GetCallerIdentity"), ["*"]);
+    let google: Vec<(&str, &str)> =
+        documents[1..].iter().map(|d| d["title"].as_str().unwrap()).zip((1..).map(text_of)).collect();
+    let [(images, lists), (secrets, reads)] = google[..] else { panic!("{google:?}") };
+    assert!(images.contains("company-images") && lists.contains("- compute.images.list"), "{google:?}");
+    assert!(secrets.contains("company-secrets") && reads.contains("- secretmanager.versions.access"), "{google:?}");
+    let plan = run_in(dir.path(), &BTreeMap::new(), &["plan", "."]).await;
+    assert!(text(&plan).contains("sts:AssumeRole is for whoever starts the build"), "{}", text(&plan));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_acts_on_stops_a_plan() {
     let dir = tempfile::tempdir().unwrap();
     let template = "source \"amazon-ebs\" \"x\" {\n  ami_name = \"image-1\"\n  region = \"us-west-2\"\n  source_ami = \"ami-1\"\n  ssh_username = \"u\"\n  spot_price = \"auto\"\n  spot_instance_types = [\"t3.small\"]\n}\nbuild {\n  sources = [\"source.amazon-ebs.x\"]\n}\n";
