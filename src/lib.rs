@@ -2,6 +2,7 @@
 //!
 //! The floors of the house, from the ground up, are described in `docs/architecture.md`.
 
+pub mod attestation;
 pub mod builder;
 pub mod cli;
 pub mod datasource;

@@ -1,7 +1,7 @@
 //! The command line, as Packer takes it: one dash or two, `-flag=value` or `-flag value`, flags before or after the template.
 
 use crate::cli::local::LocalOptions;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use image_action_engine::run::OnError;
 use image_action_localcloud::guest::{GuestNetwork, Rung};
 use std::path::PathBuf;
@@ -49,6 +49,8 @@ pub enum Command {
     Localcloud(LocalcloudArgs),
     /// Run as a step of a GitHub workflow
     Action(ActionArgs),
+    /// Check that files are what a workflow of a repository has built and attested
+    Verify(VerifyArgs),
     /// Print a script that completes commands, flags and values in a shell
     Completion(CompletionArgs),
     /// Print the manual, or the page of one command
@@ -502,6 +504,30 @@ pub struct ActionArgs {
     /// Clean up after the job, in place of running it
     #[arg(long)]
     pub post: bool,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("who").required(true).multiple(true).args(["repo", "certificate_identity"]))]
+pub struct VerifyArgs {
+    /// Files of a release: manifest.json, checksums.txt
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// The attestation [default: attestation.sigstore.json beside the file]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub bundle: Option<PathBuf>,
+    /// The repository whose workflow must have built them
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repo: Option<String>,
+    /// The workflow that must have built them: https://github.com/OWNER/NAME/.github/workflows/FILE@REF
+    #[arg(long, value_name = "URL")]
+    pub certificate_identity: Option<String>,
+    /// Who must have vouched for it [default: https://token.actions.githubusercontent.com]
+    #[arg(long, value_name = "URL")]
+    pub certificate_oidc_issuer: Option<String>,
+    /// The keys that are trusted (trusted_root.json) [default: those of Sigstore's public instance, or GitHub's for what is in no log]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub trusted_root: Option<PathBuf>,
 }
 
 /// `completion`

@@ -25,6 +25,7 @@ mod signals;
 mod typing;
 mod validate;
 mod values;
+mod verify;
 
 pub use session::Session;
 
@@ -121,6 +122,7 @@ async fn dispatch(command: Command, session: Session) -> Exit {
         Command::Cleanup(args) => cleanup::run(session, args).await,
         Command::Localcloud(args) => localcloud::run(&session, &args).await,
         Command::Action(args) => action::run(session, &args).await,
+        Command::Verify(args) => verify::run(&session, &args),
         Command::Completion(args) => completion::run(&session, args.shell),
         Command::Complete(args) => completion::answer(&session, &args),
         Command::Man(args) => man::run(&session, &args),

@@ -65,6 +65,7 @@ pub const INPUTS: &[Input] = &[
     input("checks", Takes::Flag),
     input("comment", Takes::Flag),
     input("release", Takes::Word(&["true", "false", "draft"])),
+    input("attest", Takes::Flag),
     input("validation-build", Takes::Word(&["provision", "full"])),
     input("local", Takes::Flag),
     input("fail-on", Takes::Word(&["error", "warning"])),

@@ -1,6 +1,7 @@
 //! `action`: what the container action runs. The event decides, the inputs refine; outside of a workflow it prints what it
 //! would post.
 
+mod attest;
 mod fan_out;
 mod files;
 mod findings;
@@ -200,6 +201,7 @@ impl Action<'_> {
         if let (Some(client), Some(tag), true) = (&self.client, &work.job.tag, work.release != ToRelease::No) {
             release::check(client, tag).await?;
         }
+        self.check_attest().await?;
         if work.task == Task::Merge {
             return self.merge().await;
         }

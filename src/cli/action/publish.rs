@@ -4,7 +4,7 @@ use super::{Action, REPORT_FILE, ToRelease, files, findings};
 use crate::cli::exit::Exit;
 use crate::github::checks::{Checks, Completion, Conclusion};
 use crate::github::client::RELEASE_PATIENCE;
-use crate::github::release::{self, Contents};
+use crate::github::release::{self, Contents, File};
 use crate::github::{Mode, comment, runner};
 use crate::report::markdown::{COMMENT_LIMIT, Report, Row, Status, launch, short_id, took};
 use image_action_engine::run::RunOutcome;
@@ -167,10 +167,14 @@ impl Action<'_> {
                     Err(e) => self.notice("comment", &e),
                 }
             }
-            if let (Some(tag), Some(outcome), Status::Success) = (&work.job.tag, outcome, report.status())
-                && work.release != ToRelease::No
+            if let (Some(outcome), Status::Success) = (outcome, report.status())
+                && (work.attest || work.release != ToRelease::No)
             {
-                self.release(client, tag, report, outcome, &text).await?;
+                let mut files = files::of_release(session, outcome, &text)?;
+                self.attest(report, &mut files).await?;
+                if let Some(tag) = work.job.tag.as_ref().filter(|_| work.release != ToRelease::No) {
+                    self.release(client, tag, report, files).await?;
+                }
             }
         } else if !in_workflow {
             self.print(report, outcome, &text);
@@ -184,12 +188,11 @@ impl Action<'_> {
         client: &crate::github::Client,
         tag: &str,
         report: &Report,
-        outcome: &RunOutcome,
-        text: &str,
+        files: Vec<File>,
     ) -> Result<()> {
         let contents = Contents {
             tag: tag.to_owned(),
-            files: files::of_release(self.session, outcome, text)?,
+            files,
             section: section(report, &self.session.masker),
             key: self.work.section_key(),
             draft: self.work.release == ToRelease::Draft,

@@ -58,6 +58,8 @@ pub struct Work {
     pub full: bool,
     /// Whether files go to a release.
     pub release: ToRelease,
+    /// Whether the files are signed.
+    pub attest: bool,
     /// From which level on a finding fails the job.
     pub fail_on: Level,
     /// Which builds.
@@ -99,19 +101,24 @@ impl Work {
         }
         let selection = Selection::new(&inputs.list("only"), &inputs.list("except"))
             .map_err(|d| invalid(d.summary).hint(d.hint.unwrap_or_default()))?;
+        let task = match inputs.get("command") {
+            Some("matrix") => Task::Matrix,
+            Some("merge") => Task::Merge,
+            _ => Task::Build,
+        };
+        let part = inputs.flag("part").unwrap_or(false);
+        // A part is signed when all are joined; what is no image that stays is not signed at all.
+        let makes = decision.mode == Mode::Build && !decision.local && task != Task::Matrix && !part;
         Ok(Work {
+            attest: makes && inputs.flag("attest") == Some(true),
             on_error: match inputs.get("on-error") {
                 Some("abort") => OnError::Abort,
                 Some("run-cleanup-provisioner") => OnError::RunCleanupProvisioner,
                 _ => OnError::Cleanup,
             },
             full: inputs.get("validation-build") == Some("full"),
-            task: match inputs.get("command") {
-                Some("matrix") => Task::Matrix,
-                Some("merge") => Task::Merge,
-                _ => Task::Build,
-            },
-            part: inputs.flag("part").unwrap_or(false),
+            task,
+            part,
             fail_on: if inputs.get("fail-on") == Some("warning") { Level::Warning } else { Level::Error },
             release: to_release(&inputs, &job, &decision)?,
             prefix: prefix(session, &inputs),

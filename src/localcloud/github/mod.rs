@@ -1,8 +1,10 @@
-//! GitHub's REST API: check runs, commit statuses, comments of issues, releases and their assets.
+//! GitHub's REST API: check runs, commit statuses, comments of issues, releases and their assets,
+//! attestations.
 //!
 //! Every repository exists and is empty; one whose name ends in `-immutable` has immutable releases. What is posted is kept. Bodies are checked as GitHub checks them where a client gets
 //! it wrong easily: required fields, the lengths that end in 422, annotations by fifty.
 
+mod attestations;
 mod checks;
 mod comments;
 mod releases;
@@ -34,6 +36,7 @@ struct Store {
     statuses: Vec<Record>,
     releases: Vec<Record>,
     assets: Vec<Asset>,
+    attestations: Vec<Record>,
 }
 
 /// Something of a repository (`owner/name`), as GitHub shows it.
@@ -217,6 +220,7 @@ pub async fn handle(cloud: &Arc<Cloud>, request: &Request) -> Response {
         }
         ["check-runs", ..] | ["commits", _, "check-runs"] => checks::handle(&mut store, &repo, rest, request),
         ["statuses", _] | ["commits", _, "statuses"] => checks::status(&mut store, &repo, rest, request),
+        ["attestations", ..] => attestations::handle(&mut store, &repo, rest, request),
         ["issues", ..] => comments::handle(&mut store, &repo, rest, request),
         ["releases", ..] => releases::handle(&mut store, &repo, rest, request, upload),
         _ => Err(error(404, "Not Found")),

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attest;
 mod cancel;
 mod changes;
 mod defaults;
@@ -18,6 +19,7 @@ mod reports;
 mod stranger;
 
 use crate::support::{Local, python};
+use image_action_localcloud::cloud::LogEntry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -135,8 +137,9 @@ impl Job {
             return;
         };
         let description = Path::new(&modules).join("@octokit/openapi/generated/api.github.com.json");
-        let calls: Vec<Value> =
-            self.local.running.cloud.log().iter().filter(|e| e.service == "github").map(call).collect();
+        // The runner's service for tokens is no part of the API.
+        let described = |e: &&LogEntry| e.service == "github" && !e.raw.contains("/_services/");
+        let calls: Vec<Value> = self.local.running.cloud.log().iter().filter(described).map(call).collect();
         let file = self.dir.path().join("calls.json");
         std::fs::write(&file, Value::from(calls).to_string()).unwrap();
         let arguments = [description.to_str().unwrap(), file.to_str().unwrap()];
@@ -151,7 +154,7 @@ impl Job {
 }
 
 /// A call of the log as the measure takes it.
-fn call(entry: &image_action_localcloud::cloud::LogEntry) -> Value {
+fn call(entry: &LogEntry) -> Value {
     let (method, _) = entry.call.split_once(' ').unwrap();
     let (path, query) = entry.raw.split_once('?').unwrap_or((&entry.raw, ""));
     let (path, upload) = match path.strip_prefix("/github/uploads") {
