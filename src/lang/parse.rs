@@ -247,6 +247,7 @@ mod tests {
             ("a = [{for=1}]\n", "1:7 Invalid 'for' expression"),
             ("a = -9.e5z\n", "1:6 Invalid number literal"),
             ("a = 1.2.3\n", "1:5 Invalid number literal"),
+            ("a = b. 0.1\n", "1:6 Invalid legacy index syntax"),
             ("a = b.0.e5\n", "1:6 Invalid legacy index syntax"),
             ("a = x ? 1\n", "1:10 Missing false expression in conditional"),
         ] {
@@ -269,6 +270,8 @@ mod tests {
             "a = { \"for\" = 1 }\n",
             "a = [for v in [1]: v]\n",
             "a = x[for]\n",
+            "a = b.e5.5\n",
+            "a = b. 0 .c.1\n",
         ] {
             assert_eq!(errors(text), Vec::<String>::new(), "{text}");
         }

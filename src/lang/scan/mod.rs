@@ -300,30 +300,29 @@ impl Scanner<'_> {
             self.at += 3;
             return true;
         }
-        let bytes = self.text.as_bytes();
-        let digits = bytes[start + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
-        let after = start + 1 + digits;
-        let literal = &bytes[start + 1..][..literal_length(&bytes[start + 1..])];
-        if digits > 0 && literal.contains(&b'.') {
+        let rest = self.text[start + 1..].trim_start_matches(|c: char| {
+            matches!(c, ' ' | '\t') || (matches!(c, '\r' | '\n') && !self.breaks_count())
+        });
+        let digit = rest.starts_with(|c: char| c.is_ascii_digit());
+        let literal = if digit { &rest[..literal_length(rest.as_bytes())] } else { "" };
+        let after = self.text.len() - rest.len() + literal.len();
+        if literal.contains('.') {
             self.error_with_hint(
                 "Invalid legacy index syntax",
                 "Two indexes of this old form may not follow each other.".into(),
                 "write them in brackets: [0][1]".into(),
                 start,
-                start + 1 + literal.len(),
+                after,
             );
             return false;
         }
-        let rest = self.text[start + 1..].trim_start_matches(|c: char| {
-            matches!(c, ' ' | '\t') || (matches!(c, '\r' | '\n') && !self.breaks_count())
-        });
         let goes_on = |c: char| c == '_' || c == '*' || c == '.' || c.is_alphanumeric();
         if !rest.starts_with(goes_on) {
             let detail = "The name of an attribute is expected after the period.".to_owned();
             self.error("Invalid attribute name", detail, start, start + 1);
             return false;
         }
-        self.at = after.max(start + 1);
+        self.at = after;
         true
     }
 
