@@ -145,6 +145,9 @@ fn ten_thousand_of_a_kind_take_their_time_once() {
     assert_eq!(validate("chain", &format!("locals {{\n{chain}  v10000 = 1\n}}\n{TAIL}")), None);
     let cycle = each(&|i| format!("  v{i} = local.v{}\n", (i + 1) % 10_000));
     refused("cycle", &format!("locals {{\n{cycle}}}\n{TAIL}"), "depend on each other in a cycle");
+    let keys = |n: usize| format!("{{\n{}}}", (0..n).map(|i| format!("  k{i} = {i}\n")).collect::<String>());
+    assert_eq!(validate("object", &local(&keys(10_000))), None);
+    refused("large object", &local(&keys(500_000)), "Too many entries");
     let json = (0..10_000).map(|i| format!("\"a{i}\": 1")).collect::<Vec<_>>().join(",");
     let whole =
         "\"source\": {\"null\": {\"n\": {\"communicator\": \"none\"}}}, \"build\": {\"sources\": [\"source.null.n\"]}";

@@ -6,6 +6,7 @@ mod text;
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::number::literal_length;
+use std::collections::HashMap;
 use std::sync::Arc;
 use unicode_normalization::char::is_combining_mark;
 
@@ -31,6 +32,9 @@ pub(crate) struct Scanned {
 /// Brackets, strings and interpolations that may be open at once. The parser takes 64 levels of expressions; what is deeper by
 /// far would cost it time and stack.
 const MAX_OPEN: usize = 256;
+
+/// Equals signs and colons of one object. The parser compares each key with all before it.
+const MAX_ENTRIES: usize = 20_000;
 
 /// What is open at some place.
 enum Frame {
@@ -71,6 +75,7 @@ pub(crate) fn scan(file: &Arc<str>, text: &str, mode: Mode) -> Result<Scanned, D
         stack: Vec::new(),
         items: Vec::new(),
         item_start: true,
+        entries: HashMap::new(),
         crooked: None,
         diags: Diagnostics::new(),
     };
@@ -99,6 +104,8 @@ struct Scanner<'a> {
     items: Vec<(usize, usize)>,
     /// Whether the next word begins an argument or a block.
     item_start: bool,
+    /// How many equals signs and colons stand right behind each open brace, by its place.
+    entries: HashMap<usize, usize>,
     /// The first bracket whose end is indented otherwise than its beginning: the one to look at when one is missing.
     crooked: Option<usize>,
     diags: Diagnostics,
@@ -207,6 +214,7 @@ impl Scanner<'_> {
                 self.item_start = c == '{';
             }
             '}' | ']' | ')' => return self.close(c),
+            '=' | ':' if !self.entry_fits() => return false,
             '0'..='9' => return self.number(),
             '.' => return self.period(),
             c if c == '_' || c.is_alphabetic() => {
@@ -223,6 +231,26 @@ impl Scanner<'_> {
             _ => return self.other(c),
         }
         true
+    }
+
+    /// Whether the object around this place may have one more entry.
+    fn entry_fits(&mut self) -> bool {
+        let next = self.text.as_bytes().get(self.at + 1);
+        let before = self.at.checked_sub(1).and_then(|at| self.text.as_bytes().get(at));
+        let compares = matches!(next, Some(b'=' | b'>')) || matches!(before, Some(b'=' | b'!' | b'<' | b'>'));
+        let Some(&Frame::Bracket('{', start)) = self.stack.last() else { return true };
+        if compares || !begins_value(&self.text[..start]) {
+            return true;
+        }
+        let count = self.entries.entry(start).or_default();
+        *count += 1;
+        if *count <= MAX_ENTRIES {
+            return true;
+        }
+        let detail = format!("More than {MAX_ENTRIES} entries stand in this object.");
+        let hint = "keep them in a file beside the template: jsondecode(file(\"data.json\"))".to_owned();
+        self.error_with_hint("Too many entries", detail, hint, start, start + 1);
+        false
     }
 
     /// `for` at the beginning of a list or an object is never a name, which the parser would take `[for + 1]` for.
