@@ -57,6 +57,10 @@ pub trait Keeper: Send + Sync {
     /// # Errors
     /// It cannot be had; says the server, the call and the cure.
     fn read(&self, kept: &Kept) -> Result<String, FunctionError>;
+    /// What was asked for so far, each once, whether there was an answer or not.
+    fn asked(&self) -> Vec<Kept> {
+        Vec::new()
+    }
 }
 
 /// Where nobody is there to be asked.
@@ -116,6 +120,10 @@ impl World {
     }
 
     /// Who is asked for secrets.
+    /// The secrets that functions have asked for so far.
+    pub fn asked(&self) -> Vec<Kept> {
+        self.keeper.asked()
+    }
     pub(crate) fn keeper(&self) -> &dyn Keeper {
         &*self.keeper
     }

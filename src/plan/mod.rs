@@ -13,6 +13,7 @@ pub use files::FileMark;
 pub use settings::Setting;
 
 use crate::registry;
+use crate::secrets;
 use crate::template::plan::{BuildParts, Part, Planned};
 use crate::template::{Settings, Template};
 use image_action_engine::config::check::unsupported;
@@ -35,17 +36,17 @@ pub struct Plan {
     pub template: String,
     /// Whether data sources were asked.
     pub data_sources_read: bool,
-    /// Those that ask a cloud, whichever builds are selected: all are read.
+    /// Those that ask a cloud, functions that do so too, whichever builds are selected: all are read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_sources: Vec<DataPlan>,
     /// In the order of the template.
     pub builds: Vec<BuildPlan>,
 }
 
-/// A data source that asks a cloud.
+/// A data source or a function that asks a cloud.
 #[derive(Clone, Debug, Serialize)]
 pub struct DataPlan {
-    /// Its type.
+    /// Its type, or the function's name.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// `aws`, `azure`, `gcp`
@@ -141,9 +142,19 @@ pub fn assemble(template: &Template, planned: &Planned<'_>, settings: &Settings,
         format: FORMAT,
         template: about.path.to_owned(),
         data_sources_read: about.read,
-        data_sources: template.data.iter().filter_map(|part| data_plan(part, settings)).collect(),
+        data_sources: asks(template, settings),
         builds: builds.collect(),
     }
+}
+
+fn asks(template: &Template, settings: &Settings) -> Vec<DataPlan> {
+    let data = template.data.iter().filter_map(|part| data_plan(part, settings));
+    let functions = template.scope.world().asked();
+    let functions = functions.iter().filter_map(|kept| {
+        let (kind, provider, permissions) = secrets::grants(&settings.env, kept)?;
+        Some(DataPlan { kind, provider, permissions })
+    });
+    data.chain(functions).collect()
 }
 
 fn data_plan(part: &Part<'_>, settings: &Settings) -> Option<DataPlan> {

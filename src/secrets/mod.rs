@@ -4,11 +4,12 @@ mod consul;
 mod server;
 mod vault;
 
-use image_action_amazon::{Entry, read_secret};
+use image_action_amazon::{Entry, read_secret, secret_grants};
+use image_action_engine::outline::Grant;
 use image_action_engine::{CancellationToken, Env, Error, ErrorKind, Result};
 use image_action_lang::functions::FunctionError;
 use image_action_lang::scope::{Keeper, Kept};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Set in every local run, and in the file of `image-action localcloud`: names the local cloud.
@@ -22,12 +23,13 @@ pub struct Keepers {
     env: Env,
     conceal: Conceal,
     read: Mutex<BTreeMap<Kept, String>>,
+    asked: Mutex<BTreeSet<Kept>>,
 }
 
 impl Keepers {
     /// Those of an environment; every text that is read is handed to `conceal` too.
     pub fn new(env: &Env, conceal: impl Fn(&str) + Send + Sync + 'static) -> Keepers {
-        Keepers { env: env.clone(), conceal: Arc::new(conceal), read: Mutex::default() }
+        Keepers { env: env.clone(), conceal: Arc::new(conceal), read: Mutex::default(), asked: Mutex::default() }
     }
     fn known(&self, kept: &Kept) -> Option<String> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).get(kept).cloned()
@@ -36,6 +38,7 @@ impl Keepers {
 
 impl Keeper for Keepers {
     fn read(&self, kept: &Kept) -> std::result::Result<String, FunctionError> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(kept.clone());
         if let Some(text) = self.known(kept) {
             return Ok(text);
         }
@@ -56,6 +59,20 @@ impl Keeper for Keepers {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(kept.clone(), text.clone());
         Ok(text)
     }
+    fn asked(&self) -> Vec<Kept> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// The function that asks for a secret of a cloud, the cloud, and what has to be allowed there; `None` for other servers.
+pub fn grants(env: &Env, kept: &Kept) -> Option<(&'static str, &'static str, Vec<Grant>)> {
+    let (function, name) = match kept {
+        Kept::AwsValue { name, .. } => ("aws_secretsmanager", name),
+        Kept::AwsText { name } => ("aws_secretsmanager_raw", name),
+        Kept::Consul { .. } | Kept::Vault { .. } => return None,
+    };
+    let (provider, grants) = secret_grants(env, name)?;
+    Some((function, provider, grants))
 }
 
 async fn ask(env: &Env, kept: &Kept) -> Result<String> {

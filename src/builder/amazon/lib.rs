@@ -25,4 +25,4 @@ pub use images::make_ami_data;
 pub use parameter::make_parameter_data;
 pub use policy::policy;
 pub use remove::AwsSweeper;
-pub use secret::{Entry, make_secret_data, read_secret};
+pub use secret::{Entry, make_secret_data, read_secret, secret_grants};

@@ -127,6 +127,13 @@ fn resource(region: &str, name: &str) -> String {
     }
 }
 
+/// What reading a secret by the environment's own credentials needs, as [`read_secret`] does it.
+pub fn secret_grants(env: &Env, name: &str) -> Option<(&'static str, Vec<Grant>)> {
+    let region = env.get("AWS_REGION").or_else(|| env.get("AWS_DEFAULT_REGION")).unwrap_or_default();
+    let access = Access { skip_credential_validation: true, ..Access::decode(&Block::default()) };
+    one_call(&access, &resource(region, name), "secretsmanager:GetSecretValue")
+}
+
 /// `data "amazon-secretsmanager"`
 struct SecretSource(SecretData);
 

@@ -1,7 +1,7 @@
 //! What people and programs are shown.
 
 use super::{run_in, text};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -89,6 +89,9 @@ data "googlecompute-secretsmanager" "key" {
   project_id = "company-secrets"
   name       = "key"
 }
+locals {
+  password = try(aws_secretsmanager("ci/password", null), "none")
+}
 source "amazon-ebs" "x" {
   ami_name     = "image-1"
   region       = "eu-west-1"
@@ -105,7 +108,12 @@ build {
 }
 "#;
     std::fs::write(dir.path().join("t.pkr.hcl"), template).unwrap();
-    let output = run_in(dir.path(), &BTreeMap::new(), &["plan", "-permissions", "-json", "."]).await;
+    // Of a local run nobody is asked: what counts is what the template asks for.
+    let env = BTreeMap::from(
+        [("IMAGE_ACTION_LOCAL_URL", "http://127.0.0.1:1"), ("AWS_REGION", "us-gov-west-1")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    let output = run_in(dir.path(), &env, &["plan", "-permissions", "-json", "."]).await;
     let all: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
     let documents = all["permissions"].as_array().unwrap();
     let text_of = |i: usize| documents[i]["document"].as_str().unwrap();
@@ -116,7 +124,14 @@ build {
             |s: &&Value| s["Action"] == action || s["Action"].as_array().is_some_and(|a| a.contains(&action.into()));
         statements.iter().filter(of).map(|s| s["Resource"].as_str().unwrap()).collect()
     };
-    assert_eq!(allowed("secretsmanager:GetSecretValue"), ["arn:aws:secretsmanager:eu-west-1:*:secret:ci/token-??????"]);
+    let secret = statements.iter().find(|s| s["Action"] == "secretsmanager:GetSecretValue").unwrap();
+    assert_eq!(
+        secret["Resource"],
+        json!([
+            "arn:aws-us-gov:secretsmanager:us-gov-west-1:*:secret:ci/password-??????",
+            "arn:aws:secretsmanager:eu-west-1:*:secret:ci/token-??????",
+        ])
+    );
     assert_eq!(allowed("ssm:GetParameter"), ["arn:aws-cn:ssm:cn-north-1:*:parameter/images/name"]);
     assert_eq!(allowed("sts:AssumeRole"), ["arn:aws:iam::123456789012:role/images"]);
     assert_eq!(allowed("sts:TagSession"), ["arn:aws:iam::123456789012:role/images"]);
