@@ -1,6 +1,7 @@
 //! Checking: what a bundle says of a file, and whether it may be believed.
 
 use super::crypto;
+use super::provenance::PREDICATE;
 use image_action_engine::{Error, ErrorKind, Result};
 use serde_json::Value;
 use sigstore_verify::trust_root::{SIGSTORE_GITHUB_TRUSTED_ROOT, SIGSTORE_PRODUCTION_TRUSTED_ROOT, TrustedRoot};
@@ -95,6 +96,7 @@ pub fn check(content: &[u8], bundle: &Bundle, root: &TrustedRoot, expected: &Exp
     };
     let statement = serde_json::from_slice(envelope.payload.as_bytes())
         .map_err(|e| untrusted(format!("the statement is no JSON: {e}")))?;
+    is_provenance(&statement)?;
     Ok(Found {
         statement,
         identity: result.identity().map(ToString::to_string).unwrap_or_default(),
@@ -102,6 +104,16 @@ pub fn check(content: &[u8], bundle: &Bundle, root: &TrustedRoot, expected: &Exp
         commit: claims.source_repository_digest.unwrap_or_default(),
         logged: result.tlog_verified(),
     })
+}
+
+/// The same workflow may attest other things of a file, such as its SBOM: they do not say how it was built.
+fn is_provenance(statement: &Value) -> Result<()> {
+    let kind = &statement["predicateType"];
+    if kind == PREDICATE {
+        return Ok(());
+    }
+    Err(untrusted(format!("it attests {kind}, not how the file was built ({PREDICATE})"))
+        .hint("name the bundle of the provenance with --bundle"))
 }
 
 fn explain(e: &Wrong) -> Error {
@@ -118,4 +130,18 @@ fn explain(e: &Wrong) -> Error {
         _ => "the bundle was changed: get it anew",
     };
     untrusted(format!("not to be trusted: {e}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn another_attestation_is_no_provenance() {
+        assert!(is_provenance(&json!({ "predicateType": PREDICATE })).is_ok());
+        for other in [json!({ "predicateType": "https://spdx.dev/Document" }), json!({}), json!(null)] {
+            assert!(is_provenance(&other).is_err(), "{other}");
+        }
+    }
 }
